@@ -1,0 +1,159 @@
+"""What comes back: an expert's answer with its provenance, and the reply to the agent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+Status = Literal[
+    "answered",
+    "stay_local",
+    "pending",
+    "needs_approval",
+    "refused",
+    "held_out",
+    "unavailable",
+]
+Verdict = Literal["helped", "no_difference", "harmed", "unknown"]
+VerdictSource = Literal["check", "agent", "person", "judge"]
+Finish = Literal["stop", "length", "refusal", "content_filter", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """
+    Tokens of one try in disjoint buckets, whatever the wire counts together.
+
+    Attributes:
+        input_tokens: Input that was neither read from nor written to a cache.
+        cache_read_tokens: Input read from a cache.
+        cache_write_tokens: Input written to a short-lived cache.
+        cache_write_long_tokens: Input written to a long-lived (1 h or more) cache.
+        output_tokens: All billed output, reasoning included.
+        reasoning_tokens: The part of the output that was reasoning.
+        source: `provider`, or `estimated` when the reply named no usage.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    source: Literal["provider", "estimated"] = "provider"
+
+    @property
+    def all_input_tokens(self) -> int:
+        """Everything the expert read."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.cache_write_long_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """
+    Who really answered.
+
+    Attributes:
+        asked_model: The model named in the request.
+        served_model: The model named in the reply.
+        fingerprint: The provider's fingerprint of the serving system.
+        service_tier: Tier that the reply was served and is billed at.
+        provider: Upstream provider, where a gateway tells.
+        request_id: The provider's id of the request.
+        region: Where it was served, if told.
+        finish_reason: The provider's own word for why it stopped.
+        rate_limits: Rate-limit headers of the reply.
+    """
+
+    asked_model: str
+    served_model: str | None = None
+    fingerprint: str | None = None
+    service_tier: str | None = None
+    provider: str | None = None
+    request_id: str | None = None
+    region: str | None = None
+    finish_reason: str | None = None
+    rate_limits: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertAnswer:
+    """
+    One expert's reply, in our words.
+
+    Attributes:
+        text: The answer; may be empty when the room ran out or it refused.
+        usage: Tokens by kind.
+        provenance: Who answered.
+        finish: Why it stopped.
+        speed: The provider's speed mode, where it decides the price.
+        reported_cost_usd: The provider's own figure, where it gives one.
+    """
+
+    text: str
+    usage: Usage
+    provenance: Provenance
+    finish: Finish = "stop"
+    speed: str | None = None
+    reported_cost_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """
+    What one try cost.
+
+    Attributes:
+        nusd: Nano-dollars.
+        source: `provider`, `settings`, `genai-prices X.Y.Z`, `assumed` or `worst case`.
+        detail: Unit prices used, for recomputing; JSON-able.
+    """
+
+    nusd: int
+    source: str
+    detail: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """
+    What the agent gets; every field is safe to show to it.
+
+    Attributes:
+        status: What happened.
+        question_id: Handle for `report_outcome` and `expert_status`.
+        thread: Handle for a follow-up.
+        reason: Why, in one sentence, with the rule that fired.
+        next_step: What the agent should do now.
+        answer: The expert's answer inside its marked block.
+        confidence: Calibrated P(local answer is right), if there is a calibration.
+        cost_nusd: Cost of this call, in nano-dollars.
+        budget_left_nusd: The smallest room left in any budget; None without USD budgets.
+        asked: Name of the expert asked.
+        served: Model that answered.
+        cached: The answer came from the ledger or from a call already in flight.
+        masked: How many distinct secrets were replaced by marks.
+        sent: Files and parts that were sent.
+        left_out: Files and parts that were not, with the reason.
+    """
+
+    status: Status
+    question_id: str
+    thread: str | None
+    reason: str
+    next_step: str
+    answer: str | None = None
+    confidence: float | None = None
+    cost_nusd: int = 0
+    budget_left_nusd: int | None = None
+    asked: str | None = None
+    served: str | None = None
+    cached: bool = False
+    masked: int = 0
+    sent: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
