@@ -8,6 +8,8 @@ AskExpertError
 ├── UnknownPriceError           no price is known for a model
 ├── LedgerError                 the ledger could not be read or written
 │   └── LedgerBusyError             another process holds the lock, or the disk is full
+├── LocalModelError             the local model cannot be served or asked
+│   └── WeightsError                its file cannot be had, or holds the wrong bytes
 └── ExpertError                 an expert was asked and gave no usable answer
     ├── ExpertUnavailableError      connect error, 408, 409, 429, 5xx: worth another try
     ├── ExpertRejectedError         400, 401, 403, 404, 413, 422, no quota: a retry cannot help
@@ -95,6 +97,14 @@ class LedgerBusyError(LedgerError):
     """The ledger is locked by another process, read-only, or its disk is full."""
 
     retryable = True
+
+
+class LocalModelError(AskExpertError):
+    """The local model cannot be served, or gave no usable answer."""
+
+
+class WeightsError(LocalModelError):
+    """A model's file cannot be had from anywhere, or holds the wrong bytes."""
 
 
 class ExpertError(AskExpertError):

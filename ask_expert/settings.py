@@ -11,16 +11,14 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ask_expert.errors import ConfigError
 
-Api = Literal[
-    "openai_chat", "openai_responses", "anthropic", "gemini", "openrouter"
-]
+Api = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "openrouter"]
 Storage = Literal["full", "redacted", "hash", "none"]
 Effort = Literal["minimal", "low", "medium", "high", "max"]
 PerMtok = Annotated[Decimal, Field(ge=0, lt=1_000_000, allow_inf_nan=False)]
@@ -31,7 +29,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Somebody may have put a key where its name belongs: no error repeats it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Price(_Strict):
@@ -105,12 +104,31 @@ class ExpertSettings(_Strict):
             raise ValueError("must be https:// unless it is on this machine")
         return url.rstrip("/")
 
+    @field_validator("extra_body")
+    @classmethod
+    def _body_is_json(cls, body: Mapping[str, object]) -> Mapping[str, object]:
+        return {key: _json_value(value) for key, value in body.items()}
+
     @field_validator("key_env")
     @classmethod
     def _key_env_is_a_name(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError("give the name of a variable, never the key itself")
         return name
+
+
+def _json_value(value: object) -> object:
+    """Return what YAML read as JSON can carry it; a typed decimal becomes a number."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): _json_value(each) for key, each in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(each) for each in cast("list[object]", value)]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"{value!s} cannot be sent as JSON; put it in quotes")
 
 
 class LocalSettings(_Strict):
@@ -194,7 +212,7 @@ class Settings(_Strict):
     ledger: Path | None = None
     storage: Storage = "redacted"
     answer_within_s: Annotated[float, Field(gt=0, le=3600)] = 50
-    reuse_within_s: Annotated[float, Field(ge=0)] = 7 * 24 * 3600
+    reuse_within_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 7 * 24 * 3600
     time_zone: str = "UTC"
     log: LogSettings = LogSettings()
 

@@ -1,0 +1,1 @@
+"""Measured signals about the local answer, and the confidence made from them."""

@@ -1,0 +1,1 @@
+"""Tasks, agents and systems: what a local model solves alone and with an expert."""

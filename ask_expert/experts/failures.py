@@ -1,0 +1,226 @@
+"""
+What an error status means: whether to try again, and whether it can be billed.
+
+The status alone does not tell: an exhausted credit is a 429 that no retry mends.
+
+Source:
+    The vendors' error pages and SDKs, read 2026-11-21.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from ask_expert.errors import (
+    Billed,
+    ExpertError,
+    ExpertRejectedError,
+    ExpertUnavailableError,
+)
+from ask_expert.experts import reading
+from ask_expert.settings import ExpertSettings
+
+_TRANSIENT = frozenset({408, 409, 425, 429, 503, 529})
+_SERVER_FAULT = 500
+_UNPAID = 402
+_NO_CREDIT = "The account has no credit left, or its spend limit is reached."
+_NO_MONEY = frozenset(
+    {
+        "billing_error",
+        "billing_hard_limit_reached",
+        "contract_spend_limit_reached",
+        "credit_balance_exhausted",
+        "enforced_spend_limit_reached",
+        "guardrail_budget",
+        "insufficient_quota",
+        "linked_organization_spend_limit_reached",
+        "openrouter_credits",
+        "openrouter_key_limit",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "weight_exceeds_budget",
+        "workspace_budget",
+    }
+)
+_MOST_CHARS = 300
+_UNREADABLE = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the provider says about an error, in whatever shape."""
+
+    message: str = ""
+    codes: frozenset[str] = frozenset()
+    retry_after_s: float | None = None
+    well_formed: bool = False
+
+
+def failure(
+    expert: ExpertSettings,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    key_name: str,
+) -> ExpertError:
+    """
+    Return the error that a status means.
+
+    Args:
+        expert: Who was asked.
+        status: HTTP status, not 2xx.
+        headers: Names in lower case.
+        body: The provider's error, or what a proxy put in its place.
+        key_name: Variable that holds the key, where settings name none.
+    """
+    told = _told(body)
+    wait_s = _retry_after_s(headers)
+    wait_s = told.retry_after_s if wait_s is None else wait_s
+    no_money = bool(told.codes & _NO_MONEY) or (status == _UNPAID and wait_s is None)
+    words = ": ".join(word for word in (f"HTTP {status}", told.message) if word)
+    advice = _NO_CREDIT if no_money else _advice(expert, status, key_name)
+    message = f"{words.rstrip('. ')}. {advice}".strip()
+    request_id = reading.request_id(headers)
+    billed = _billed(status, told) if not no_money else None
+    if billed is None:
+        return ExpertRejectedError(
+            expert.name, message, http_status=status, request_id=request_id
+        )
+    return ExpertUnavailableError(
+        expert.name,
+        message,
+        billed=billed,
+        http_status=status,
+        retry_after_s=wait_s,
+        request_id=request_id,
+    )
+
+
+def _billed(status: int, told: _Told) -> Billed | None:
+    """
+    Return whether a passing failure can be billed; None if it will not pass.
+
+    A fault that the provider reports itself cost nothing; a page from something
+    between us and it may hide an answer. A 402 that comes here is OpenRouter's for
+    money in flight.
+    """
+    if status in _TRANSIENT or status == _UNPAID:
+        return "no"
+    if status < _SERVER_FAULT:
+        return None
+    return "no" if told.well_formed else "unknown"
+
+
+def within_success(
+    expert: ExpertSettings, headers: Mapping[str, str], body: bytes, *, key_name: str
+) -> ExpertError:
+    """
+    Return the error inside a reply of status 200.
+
+    The provider had begun to work, so the call counts as billed unless the reply
+    names a usage of nothing or refuses the request by a 4xx code.
+    """
+    told = _told(body)
+    whole = reading.as_mapping(reading.load(body))
+    code = reading.as_mapping(whole.get("error")).get("code")
+    if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004
+        found = failure(expert, code, headers, body, key_name=key_name)
+        if code >= _SERVER_FAULT:
+            found.billed = "unknown"
+        return found
+    rejected = any(
+        word.startswith("invalid_") or word.endswith("_policy") for word in told.codes
+    )
+    kind = ExpertRejectedError if rejected else ExpertUnavailableError
+    nothing = "usage" in whole and not whole["usage"]
+    return kind(
+        expert.name,
+        f"the provider failed while it worked: {told.message or 'no reason given'}.",
+        billed="no" if nothing else "unknown",
+        http_status=200,
+        request_id=reading.request_id(headers),
+    )
+
+
+def _advice(expert: ExpertSettings, status: int, key_name: str) -> str:
+    variable = expert.key_env or key_name
+    match status:
+        case 401:
+            return f"Check the key in {variable}."
+        case 403:
+            return f"The key in {variable} may not use model {expert.model!r}."
+        case 404:
+            return f"Check `model: {expert.model}` and `base_url` in settings.yaml."
+        case 413:
+            return "Ask again with fewer files or less context."
+        case 429:
+            return "Too many requests at the moment."
+        case _:
+            return ""
+
+
+def _told(body: bytes) -> _Told:
+    try:
+        data = reading.load(body)
+    except ValueError:
+        return _Told()
+    data = next(iter(reading.as_list(data)), data)  # Gemini wraps its error in a list
+    whole = reading.as_mapping(data)
+    error = reading.as_mapping(whole.get("error"))
+    details, metadata = error.get("details"), reading.as_mapping(error.get("metadata"))
+    inner = reading.as_mapping(details)
+    named = [error.get("code"), error.get("type"), inner.get("error_code")]
+    named += [metadata.get(key) for key in ("error_type", "limit_source", "reason")]
+    codes = {word for word in named if isinstance(word, str)}
+    delay_s, quota = _google(details)
+    said = (error.get("message"), whole.get("error"), whole.get("message"))
+    message = next(
+        (word for word in (*said, whole.get("detail")) if _is_text(word)), ""
+    )
+    return _Told(
+        message=_readable(str(message)),
+        codes=frozenset(codes | quota),
+        retry_after_s=delay_s,
+        well_formed=_is_text(error.get("message")),
+    )
+
+
+def _google(details: object) -> tuple[float | None, set[str]]:
+    """Read Google's list of details: a delay, and whether a day's quota is used up."""
+    delay_s: float | None = None
+    quota: set[str] = set()
+    for detail in reading.as_list(details):
+        facts = reading.as_mapping(detail)
+        delay = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", str(facts.get("retryDelay")))
+        if delay:
+            delay_s = float(delay.group(1))
+        for each in reading.as_list(facts.get("violations")):
+            if "PerDay" in str(reading.as_mapping(each).get("quotaId")):
+                quota.add("insufficient_quota")
+    return delay_s, quota
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _readable(message: str) -> str:
+    text = _UNREADABLE.sub(" ", message).strip()
+    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the wait asked for; a date counts from the reply's own `Date`."""
+    for name, per_s in (("retry-after-ms", 1000), ("retry-after", 1)):
+        value = headers.get(name, "").strip()
+        if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", value):
+            return float(value) / per_s
+    try:
+        until = parsedate_to_datetime(headers.get("retry-after", ""))
+        since = parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, (until - since).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,189 @@
+"""OpenAI Chat Completions, and every server that imitates it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import Field
+
+from ask_expert.errors import ExpertError
+from ask_expert.experts import body as bodies
+from ask_expert.experts import failures, reading
+from ask_expert.experts.reading import Shape, Tokens
+from ask_expert.experts.wire import WireRequest
+from ask_expert.question import Prompt
+from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
+from ask_expert.settings import ExpertSettings
+
+_KEY_NAME = "OPENAI_API_KEY"
+_FINISHES: dict[str, Finish] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+}
+
+
+class _Message(Shape):
+    content: str | list[dict[str, Any]] | None = None
+    refusal: str | None = None
+
+
+class _Choice(Shape):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Reply(Shape):
+    choices: list[_Choice] = Field(default_factory=list)
+    error: object = None
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: object = None
+
+
+class _InputDetails(Shape):
+    cached_tokens: Tokens | None = None
+    cache_write_tokens: Tokens | None = None
+
+
+class _OutputDetails(Shape):
+    reasoning_tokens: Tokens | None = None
+
+
+class _Usage(Shape):
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    total_tokens: Tokens | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+class OpenAIChat:
+    """See `Wire`."""
+
+    default_base_url = "https://api.openai.com/v1"
+
+    def encode(
+        self, expert: ExpertSettings, prompt: Prompt, *, max_output_tokens: int
+    ) -> WireRequest:
+        """
+        See `Wire.encode`.
+
+        Keys that only OpenAI knows go to OpenAI only: imitators reject them.
+        Sampling is left alone: newer models reject any parameter of it.
+        """
+        system = {"role": "system", "content": prompt.system}
+        body: dict[str, object] = {
+            "model": expert.model,
+            "messages": [system, *bodies.messages(prompt)],
+        }
+        if bodies.speaks_like_openai(expert, self.default_base_url):
+            body["max_completion_tokens"] = max_output_tokens
+        else:
+            body["max_tokens"] = max_output_tokens
+        if expert.effort is not None:
+            body["reasoning_effort"] = expert.effort
+        if bodies.served_by(expert, self.default_base_url, bodies.OPENAI):
+            body |= bodies.private()
+        return bodies.request(expert, "/chat/completions", body)
+
+    def auth(self, key: str) -> dict[str, str]:
+        """See `Wire.auth`."""
+        return {"authorization": f"Bearer {key}"}
+
+    def decode(
+        self, expert: ExpertSettings, body: bytes, headers: Mapping[str, str]
+    ) -> ExpertAnswer:
+        """See `Wire.decode`."""
+        reply = reading.parse(expert, _Reply, body, headers)
+        if not reply.choices:
+            if reply.error:  # a gateway that failed after it began to answer
+                raise failures.within_success(expert, headers, body, key_name=_KEY_NAME)
+            raise reading.unusable(expert, "holds no choice", headers)
+        choice = reply.choices[0]
+        text, finish = _text(choice.message), _finish(choice)
+        if not text and finish in {"stop", "other"}:
+            raise reading.unusable(expert, "holds no text", headers)
+        return ExpertAnswer(
+            text=text,
+            usage=reading.usage_of(reply.usage, _Usage, _normalised, text=text),
+            provenance=Provenance(
+                asked_model=expert.model,
+                served_model=reply.model,
+                fingerprint=reply.system_fingerprint,
+                service_tier=reply.service_tier,
+                provider=reply.provider,
+                request_id=reading.request_id(headers) or reply.id,
+                finish_reason=choice.finish_reason,
+                rate_limits=reading.rate_limits(headers),
+            ),
+            finish=finish,
+            reported_cost_usd=self._reported_cost(expert, reply.usage),
+        )
+
+    def failure(
+        self,
+        expert: ExpertSettings,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> ExpertError:
+        """See `Wire.failure`."""
+        return failures.failure(expert, status, headers, body, key_name=_KEY_NAME)
+
+    def _reported_cost(self, expert: ExpertSettings, usage: object) -> Decimal | None:
+        """
+        Return OpenRouter's own figure, in USD.
+
+        Nobody else is believed: another server's `cost` may be in any unit, and a
+        zero would empty the budget's meaning. With the user's own upstream key,
+        the upstream's bill comes on top.
+        """
+        if not bodies.served_by(expert, self.default_base_url, "openrouter.ai"):
+            return None
+        told = reading.as_mapping(usage)
+        cost = _amount(told.get("cost"))
+        if cost is not None and told.get("is_byok") is True:
+            details = reading.as_mapping(told.get("cost_details"))
+            upstream = _amount(details.get("upstream_inference_cost"))
+            return None if upstream is None else cost + upstream
+        return cost
+
+
+def _text(message: _Message) -> str:
+    if isinstance(message.content, list):
+        parts = [part.get("text") for part in message.content]
+        said = "".join(part for part in parts if isinstance(part, str))
+    else:
+        said = message.content or ""
+    return said if said.strip() else message.refusal or ""
+
+
+def _finish(choice: _Choice) -> Finish:
+    if choice.message.refusal:
+        return "refusal"
+    return _FINISHES.get(choice.finish_reason or "", "other")
+
+
+def _normalised(usage: _Usage) -> Usage:
+    read = usage.prompt_tokens_details or _InputDetails()
+    written = usage.completion_tokens_details or _OutputDetails()
+    return reading.disjoint(
+        prompt=usage.prompt_tokens,
+        completion=usage.completion_tokens,
+        total=usage.total_tokens or 0,
+        cache_read=read.cached_tokens or 0,
+        cache_write=read.cache_write_tokens or 0,
+        reasoning=written.reasoning_tokens or 0,
+    )
+
+
+def _amount(value: object) -> Decimal | None:
+    """Return a non-negative amount, or None if it is nothing of the kind."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    amount = Decimal(value)
+    return amount if amount.is_finite() and amount >= 0 else None

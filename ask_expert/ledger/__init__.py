@@ -1,0 +1,1 @@
+"""The ledger: what was asked, decided, set aside, paid and gained."""

@@ -1,0 +1,210 @@
+"""What goes into the ledger and what comes out of it, as values."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ask_expert.budget import Cap
+from ask_expert.question import Caller, Facts
+from ask_expert.reply import Verdict, VerdictSource
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """Return a random handle with 60 bits of chance, e.g. `q_4f0zq8m1c7xk`."""
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(12))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionRecord:
+    """
+    One question with its decision; every text in it is masked.
+
+    Attributes:
+        id: Handle of the question.
+        created_us: When it was asked, microseconds since 1970 UTC.
+        caller: Who asked.
+        task: The task it belongs to, named or made up.
+        thread: The conversation it belongs to.
+        key: Keyed hash of everything that makes it the same question.
+        error_signature: Hash of the normalised error.
+        texts: Masked texts, as far as they are stored.
+        facts: What the policy's rules could test.
+        policy: The policy's name.
+        policy_hash: Its hash.
+        action: What the policy decided.
+        rule: The rule that decided.
+        reason: Why, in one sentence.
+        status: What the agent was told.
+        cached_from: The question whose answer was given again.
+    """
+
+    id: str
+    created_us: int
+    caller: Caller
+    task: str
+    thread: str | None = None
+    key: str | None = None
+    error_signature: str | None = None
+    texts: Mapping[str, object] | None = None
+    stated_confidence: float | None = None
+    confidence: float | None = None
+    facts: Facts = field(default_factory=dict[str, bool | int | float | str])
+    masked: int = 0
+    policy: str = ""
+    policy_hash: str = ""
+    action: str = ""
+    rule: str = ""
+    reason: str = ""
+    status: str = ""
+    cached_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryRequest:
+    """
+    One try that is about to be sent, and the money it may cost.
+
+    Attributes:
+        escalation_id: The escalation it belongs to.
+        position: The escalation's place among those of the question, from 0.
+        number: The try's place among those of the escalation, from 1.
+        expert: Name of the expert.
+        model: Model asked for.
+        template: Prompt template and version.
+        caps: Every budget it has to fit into.
+        want_nusd: Worst case at the full output ceiling.
+        least_nusd: Worst case at the smallest useful output ceiling.
+        price_source: Where the unit prices are from.
+        input_bound_tokens: Upper bound of the input.
+        lease_us: Until when it counts as alive, microseconds since 1970.
+        owner: Process that sends it.
+        marks: New marks of the thread: (kind, digest) to number.
+    """
+
+    escalation_id: str
+    position: int
+    number: int
+    expert: str
+    model: str
+    template: str
+    caps: tuple[Cap, ...]
+    want_nusd: int
+    least_nusd: int
+    price_source: str
+    input_bound_tokens: int
+    lease_us: int
+    owner: str
+    marks: Mapping[tuple[str, str], int] = field(
+        default_factory=dict[tuple[str, str], int]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """Money is set aside and the try is on record as sent."""
+
+    try_id: str
+    nusd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The same question is being answered or has been; nothing was set aside."""
+
+    question_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """
+    What the ledger knows that bears on a new question.
+
+    Attributes:
+        same: Latest question with the same key that was escalated, if any.
+        asked_before: How often the same text was asked in this task before.
+        same_error: How often this error was seen in this task before.
+        approved: A person approved this very question.
+    """
+
+    same: "Answered | None" = None
+    asked_before: int = 0
+    same_error: int = 0
+    approved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """
+    Where an escalated question stands.
+
+    Attributes:
+        question_id: Its handle.
+        thread: Its conversation.
+        created_us: When it was asked.
+        status: `pending`, `answered` or how it ended.
+        reason: Why it was escalated, or how it ended.
+        answer: The masked answer, when there is one and it is stored.
+        finish: Why the expert stopped.
+        expert: Expert asked last.
+        served: Model that answered.
+        try_state: State of the last try.
+        cost_nusd: What all tries cost.
+        lease_us: Until when the last try counts as alive.
+        ended_us: When the last try ended; 0 while it has not.
+        owner: Process that sent the last try.
+    """
+
+    question_id: str
+    thread: str | None
+    created_us: int
+    status: str
+    reason: str
+    answer: str | None = None
+    finish: str | None = None
+    expert: str | None = None
+    served: str | None = None
+    try_state: str | None = None
+    cost_nusd: int = 0
+    lease_us: int = 0
+    ended_us: int = 0
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """
+    How a try's end changes its question.
+
+    Attributes:
+        now_us: The present, microseconds since 1970.
+        status: The question's new status; None leaves it, as before another try.
+        stored_answer: The masked answer to keep; None keeps none.
+    """
+
+    now_us: int
+    status: str | None = None
+    stored_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    A verdict on a question.
+
+    Attributes:
+        question_id: The question.
+        verdict: What the escalation did for it.
+        solved: Whether the sub-problem is solved; None when unknown.
+        source: Who says so: `check`, `agent`, `person` or `judge`.
+        evidence: What it rests on, masked.
+        at_us: When it was reported, microseconds since 1970.
+    """
+
+    question_id: str
+    verdict: Verdict
+    solved: bool | None
+    source: VerdictSource
+    evidence: str | None
+    at_us: int

@@ -1,0 +1,1 @@
+"""The local model: its weights, its server, a client for it."""

@@ -1,0 +1,1 @@
+"""The MCP face: three tools over standard input and output."""

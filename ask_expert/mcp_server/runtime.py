@@ -1,0 +1,114 @@
+"""
+The escalator behind the tools, built after the client has its first answer.
+
+Nothing heavy is imported before `initialize` is answered: what the first question
+needs is loaded by a worker thread as soon as the client goes on talking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from ask_expert.errors import AskExpertError
+from ask_expert.mcp_server.logs import log, scrub_with
+
+if TYPE_CHECKING:
+    from ask_expert.escalation import Escalator
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """
+    Holds the escalator for the life of the server.
+
+    Attributes:
+        home: Folder of the settings.
+        flags: Settings from the command line.
+    """
+
+    home: Path
+    flags: dict[str, object]
+    _tasks: anyio.abc.TaskGroup | None = None
+    _escalator: Escalator | None = None
+    _error: AskExpertError | None = None
+    _ready: anyio.Event | None = None
+    _closing: anyio.Event = field(default_factory=anyio.Event)
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncGenerator[Runtime]:
+        """Run; at the end wait for calls that were sent, up to their deadlines."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                yield self
+            finally:
+                self._closing.set()
+                if self.calls_in_flight:
+                    log().info("finishing paid calls", calls=self.calls_in_flight)
+
+    def warm_up(self) -> None:
+        """Begin to build the escalator, unless that has begun."""
+        if self._ready is None and self._tasks is not None:
+            self._ready = anyio.Event()
+            self._tasks.start_soon(self._host, self._ready)
+
+    async def escalator(self) -> Escalator:
+        """
+        Return the escalator once it is built.
+
+        Raises:
+            AskExpertError: Settings, policy or ledger are wrong; a later call tries anew.
+        """
+        self.warm_up()
+        if self._ready is not None:
+            await self._ready.wait()
+        if self._escalator is None:
+            error = self._error or AskExpertError("The server is closing.")
+            self._ready = None
+            raise error
+        return self._escalator
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many experts are being asked right now."""
+        return self._escalator.calls_in_flight if self._escalator else 0
+
+    async def drained(self) -> None:
+        """Wait until no expert is being asked."""
+        if self._escalator is not None:
+            await self._escalator.drained()
+
+    async def _host(self, ready: anyio.Event) -> None:
+        """Own the escalator; one task enters and leaves its block."""
+        try:
+            escalator = await anyio.to_thread.run_sync(self._build)
+        except AskExpertError as error:
+            log().error("cannot serve questions", error=str(error))
+            self._error = error
+            ready.set()
+            return
+        async with escalator.open():
+            self._escalator = escalator
+            ready.set()
+            await self._closing.wait()
+        self._escalator = None
+
+    def _build(self) -> Escalator:
+        # The imports are the point: they cost more than all else before the first
+        # question, and none of them is needed to answer `initialize`.
+        from ask_expert import escalation, house  # noqa: PLC0415
+
+        built = house.build(self.home, flags=self.flags)
+        scrub: Callable[[str], str] = built.masker.scrub
+        scrub_with(
+            scrub, level=built.settings.log.level, form=built.settings.log.format
+        )
+        return escalation.Escalator(built)

@@ -1,0 +1,90 @@
+"""Build and run the MCP server over standard input and output."""
+
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp.server.context import (
+    CallNext,
+    HandlerResult,
+    ServerMiddleware,
+    ServerRequestContext,
+)
+from mcp.server.mcpserver import MCPServer
+
+from ask_expert.mcp_server import logs, texts
+from ask_expert.mcp_server.runtime import Runtime
+from ask_expert.mcp_server.tools import Connection, add_tools
+
+_GREETINGS = {"initialize", "server/discover", "ping"}
+
+
+def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
+    """Return a server whose tools ask the runtime's escalator."""
+
+    class WarmUp(ServerMiddleware[Any]):
+        async def __call__(
+            self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+        ) -> HandlerResult:
+            if ctx.method not in _GREETINGS:
+                runtime.warm_up()
+            return await call_next(ctx)
+
+    server: MCPServer[Any] = MCPServer(
+        "ask-expert",
+        title="ask-expert",
+        instructions=texts.INSTRUCTIONS,
+        version=version("ask-expert"),
+        log_level="WARNING",
+        subscriptions=False,
+        middleware=[WarmUp()],
+    )
+    add_tools(server, runtime, connection)
+    return server
+
+
+async def serve_stdio(home: Path, flags: Mapping[str, object]) -> None:
+    """
+    Serve until standard input ends.
+
+    Calls that were sent to an expert are finished first. A first SIGTERM waits for
+    them too; a second one ends the process at once, and what was in flight stays
+    counted at its worst case.
+    """
+    logs.configure()
+    session = os.environ.get("ASK_EXPERT_SESSION") or f"s_{secrets.token_hex(8)}"
+    runtime = Runtime(home=home, flags=dict(flags))
+    async with anyio.create_task_group() as watch, runtime.open():
+        watch.start_soon(_end_on_signal, runtime)
+        server = build_server(runtime, Connection.of_this_process(session))
+        await server.run_stdio_async()
+        watch.cancel_scope.cancel()
+
+
+async def _end_on_signal(runtime: Runtime) -> None:
+    stop = [signal.SIGTERM, signal.SIGINT]
+    with anyio.open_signal_receiver(*stop) as signals:
+        async for number in signals:
+            # The reader of standard input blocks in a thread and cannot be
+            # cancelled, so the process is left without waiting for it.
+            if runtime.calls_in_flight == 0:
+                os._exit(128 + number)
+            logs.log().warning(
+                "finishing paid calls; signal again to end now",
+                calls=runtime.calls_in_flight,
+            )
+            break
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_exit_when_drained, runtime)
+            async for number in signals:
+                os._exit(128 + number)
+
+
+async def _exit_when_drained(runtime: Runtime) -> None:
+    await runtime.drained()
+    os._exit(0)

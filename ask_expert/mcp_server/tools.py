@@ -1,0 +1,259 @@
+"""The three tools; they translate between the protocol and the road, and decide nothing."""
+
+import contextlib
+import getpass
+import json
+import math
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BeforeValidator, Field
+
+from ask_expert.errors import AskExpertError, ConfigError
+from ask_expert.mcp_server import texts
+from ask_expert.mcp_server.runtime import Runtime
+from ask_expert.money import usd
+from ask_expert.question import Caller, Question
+from ask_expert.reply import Reply
+
+HEARTBEAT_S = 4.0
+"""Pause between two signs of life, in seconds; clients give up after 5 to 60."""
+
+
+def _as_list(value: object) -> object:
+    """Take a plain string as a list of one: weak models send either."""
+    if isinstance(value, str):
+        return [value] if value.strip() else None
+    return value
+
+
+_Text = str | None
+_List = Annotated[list[str] | None, BeforeValidator(_as_list)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Who is at the other end of standard input and output."""
+
+    session: str
+    project: str
+
+    def caller(self, context: Context[Any]) -> Caller:
+        """Return the caller, by the name that the client gave itself."""
+        params = context.session.client_params
+        return Caller(
+            session=self.session,
+            project=self.project,
+            user=getpass.getuser(),
+            agent=params.client_info.name[:100] if params else "",
+        )
+
+    @classmethod
+    def of_this_process(cls, session: str) -> "Connection":
+        """Return the connection of a server that its client started."""
+        return cls(session=session, project=str(Path.cwd()))
+
+
+def add_tools(server: MCPServer[Any], runtime: Runtime, connection: Connection) -> None:
+    """Register the three tools."""
+
+    @server.tool(
+        description=texts.ASK,
+        annotations=ToolAnnotations(
+            title="Ask an expert",
+            read_only_hint=False,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=True,
+        ),
+        meta={"anthropic/alwaysLoad": True},
+    )
+    async def ask_expert(  # noqa: PLR0913, PLR0917  # one parameter an argument
+        context_: Context[Any],
+        question: Annotated[str, Field(description=texts.QUESTION)],
+        context: Annotated[_Text, Field(description=texts.CONTEXT)] = None,
+        tried: Annotated[_List, Field(description=texts.TRIED)] = None,
+        my_answer: Annotated[_Text, Field(description=texts.MY_ANSWER)] = None,
+        confidence: Annotated[float | None, Field(description=texts.CONFIDENCE)] = None,
+        error: Annotated[_Text, Field(description=texts.ERROR)] = None,
+        check: Annotated[_Text, Field(description=texts.CHECK)] = None,
+        files: Annotated[_List, Field(description=texts.FILES)] = None,
+        task: Annotated[_Text, Field(description=texts.TASK)] = None,
+        thread: Annotated[_Text, Field(description=texts.THREAD)] = None,
+    ) -> CallToolResult:
+        if confidence is not None and not math.isfinite(confidence):
+            raise ToolError("`confidence` must be a number between 0 and 1.")
+        asked = Question(
+            text=question,
+            caller=connection.caller(context_),
+            context=context,
+            tried=None if tried is None else tuple(tried),
+            my_answer=my_answer,
+            stated_confidence=confidence,
+            error=error,
+            check=check or None,
+            files=tuple(files or ()),
+            task=task,
+            thread=thread or None,
+        )
+        async with _heartbeat(context_):
+            reply = await _ask(runtime, asked)
+        if isinstance(reply, AskExpertError):
+            raise ToolError(str(reply)) from reply
+        return _result(reply)
+
+    @server.tool(
+        description=texts.REPORT,
+        annotations=ToolAnnotations(
+            title="Report the outcome",
+            read_only_hint=False,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=False,
+        ),
+    )
+    async def report_outcome(
+        context_: Context[Any],
+        question_id: Annotated[str, Field(description=texts.QUESTION_ID)],
+        solved: Annotated[bool, Field(description=texts.SOLVED)],
+        evidence: Annotated[_Text, Field(description=texts.EVIDENCE)] = None,
+    ) -> CallToolResult:
+        try:
+            escalator = await runtime.escalator()
+            verdict = await escalator.report_outcome(
+                question_id,
+                caller=connection.caller(context_),
+                solved=solved,
+                evidence=evidence,
+            )
+        except AskExpertError as failure:
+            raise ToolError(str(failure)) from failure
+        return _json({"question_id": question_id, "verdict": verdict})
+
+    @server.tool(
+        description=texts.STATUS,
+        annotations=ToolAnnotations(
+            title="Expert status",
+            read_only_hint=True,
+            open_world_hint=False,
+        ),
+    )
+    async def expert_status(
+        context_: Context[Any],
+        question_id: Annotated[_Text, Field(description=texts.QUESTION_ID)] = None,
+    ) -> CallToolResult:
+        caller = connection.caller(context_)
+        try:
+            escalator = await runtime.escalator()
+            if question_id:
+                return _result(await escalator.status(question_id, caller))
+            rooms = await escalator.rooms(caller)
+        except AskExpertError as failure:
+            raise ToolError(str(failure)) from failure
+        return _json(
+            {
+                "policy": escalator.policy_name,
+                "budgets": [
+                    {
+                        "budget": room.cap.label,
+                        "left_usd": _number(room.left_nusd),
+                        "left_calls": room.calls_left,
+                    }
+                    for room in rooms
+                ],
+            }
+        )
+
+
+async def _ask(runtime: Runtime, question: Question) -> Reply | AskExpertError:
+    """Return an error as a value: raised beside the heartbeat it would come in a group."""
+    try:
+        escalator = await runtime.escalator()
+        return await escalator.ask(question)
+    except ConfigError as failure:
+        return _not_set_up(failure)
+    except AskExpertError as failure:
+        return failure
+
+
+@contextlib.asynccontextmanager
+async def _heartbeat(context: Context[Any]) -> AsyncGenerator[None]:
+    """Show the client a sign of life at once and then every few seconds."""
+
+    async def beat() -> None:
+        for count in range(1, 1_000_000):
+            await context.report_progress(count, None, "asking the expert")
+            await anyio.sleep(HEARTBEAT_S)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(beat)
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def _not_set_up(failure: ConfigError) -> Reply:
+    return Reply(
+        status="unavailable",
+        question_id="",
+        thread=None,
+        reason=f"ask-expert is not set up rightly: {failure}",
+        next_step=(
+            "Go on without the expert and tell the user this reason; "
+            "`ask-expert doctor` shows more."
+        ),
+    )
+
+
+def _result(reply: Reply) -> CallToolResult:
+    """Put the reply into both channels: half of the clients show only one."""
+    return _json(structured(reply))
+
+
+def _json(fields: dict[str, object]) -> CallToolResult:
+    lines: list[str] = []
+    for name, value in fields.items():
+        if name != "answer" and value is not None:
+            shown = value if isinstance(value, str) else json.dumps(value)
+            lines.append(f"{name}: {shown}")
+    answer = fields.get("answer")
+    if answer:
+        lines.insert(1, str(answer))
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(lines))],
+        structured_content=fields,
+    )
+
+
+def structured(reply: Reply) -> dict[str, object]:
+    """Return the reply as an agent reads it; what is absent is left out."""
+    expert = {"asked": reply.asked, "served": reply.served} if reply.asked else None
+    fields: dict[str, object] = {
+        "status": reply.status,
+        "answer": reply.answer,
+        "question_id": reply.question_id,
+        "thread": reply.thread,
+        "reason": reply.reason,
+        "next_step": reply.next_step,
+        "confidence": reply.confidence,
+        "cost_usd": _number(reply.cost_nusd),
+        "budget_left_usd": _number(reply.budget_left_nusd),
+        "expert": expert,
+        "cached": reply.cached or None,
+        "masked_secrets": reply.masked or None,
+        "left_out": list(reply.left_out) or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _number(nusd: int | None) -> float | None:
+    """Return dollars as a JSON number; exact to the nano-dollar for any real amount."""
+    return None if nusd is None else float(Decimal(usd(nusd)))

@@ -1,0 +1,1 @@
+"""The policy: which stuck questions are worth an expert, and why."""

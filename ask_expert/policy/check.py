@@ -1,0 +1,289 @@
+"""
+Find what is written in a policy and can have no effect.
+
+The test of a rule is exact, not a list of patterns: every fact has finitely many
+values that rules can tell apart, and a rule matters if there are facts for which
+the policy decides differently without it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations, pairwise
+from typing import Literal
+
+from ask_expert.policy.decide import OTHERWISE
+from ask_expert.policy.document import Budget, Policy, Rule
+from ask_expert.policy.facts import KNOWN_FACTS, Value, plain
+from ask_expert.yaml_file import nearest
+
+Values = frozenset[Value | None]
+Situation = Mapping[str, Values]
+"""For each fact the values it may still take; None is an absent fact."""
+
+_INSIDE = {
+    "day": {"week", "month", "year", "total"},
+    "week": {"total"},
+    "month": {"year", "total"},
+    "year": {"total"},
+    "task": {"total"},
+    "session": {"total"},
+    "call": {"task", "session", "day", "week", "month", "year", "total"},
+    "total": set[str](),
+}
+"""Scopes that wholly contain a scope; a week can lie in two months."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    One thing to mend.
+
+    Attributes:
+        severity: `error` cannot work as written; `warning` has no effect or may surprise.
+        rule: Label of the rule, or the part of the document, e.g. `budgets.2`.
+        message: What is wrong, as one sentence.
+    """
+
+    severity: Literal["error", "warning"]
+    rule: str
+    message: str
+
+
+def check(
+    policy: Policy,
+    expert_names: Sequence[str] | None = None,
+    *,
+    paid_names: Collection[str] | None = None,
+) -> list[Finding]:
+    """
+    Return what can have no effect or cannot work, in the document's order.
+
+    Args:
+        policy: The document.
+        expert_names: Names of the experts in the settings; None when not known.
+        paid_names: Those of them that cost money; all of them when absent.
+    """
+    paid = expert_names if paid_names is None else paid_names
+    return [
+        *_rules(policy),
+        *_names(policy),
+        *_ladder(policy, expert_names),
+        *_budgets(policy.budgets),
+        *_money(policy, paid or ()),
+    ]
+
+
+def _rules(policy: Policy) -> Iterator[Finding]:
+    """Yield the rules that can all be struck out together without any effect."""
+    full = _situation(policy)
+    boxes = [_box(rule, full) for rule in policy.rules]
+    found: dict[int, Finding] = {}
+    for index, rule in enumerate(policy.rules):
+        own = _within(boxes[index], full)
+        if not all(own.values()):
+            found[index] = Finding(
+                severity="error",
+                rule=rule.label,
+                message="can never hold: its comparisons contradict each other or"
+                " leave the fact's range",
+            )
+        elif not _possible(own, boxes[:index]):
+            cause = _blocker(policy.rules[:index], boxes, own)
+            found[index] = Finding(
+                severity="warning",
+                rule=rule.label,
+                message=f"is never reached: {cause}",
+            )
+    for index in _redundant(policy, full, boxes, {*found}):
+        rule = policy.rules[index]
+        found[index] = Finding(
+            severity="warning",
+            rule=rule.label,
+            message=f"changes no decision: without it the decision is {rule.then}"
+            " all the same",
+        )
+    yield from (found[index] for index in sorted(found))
+
+
+def _redundant(
+    policy: Policy, full: Situation, boxes: list[Situation], dead: set[int]
+) -> Iterator[int]:
+    """Yield rules whose questions get the same decision below, one after another."""
+    left = [index for index in range(len(boxes)) if index not in dead]
+    struck = True
+    while struck:
+        struck = False
+        for index in [*left]:
+            if not _matters(policy, full, boxes, left, index):
+                left.remove(index)
+                struck = True
+                yield index
+
+
+def _matters(
+    policy: Policy, full: Situation, boxes: list[Situation], left: list[int], index: int
+) -> bool:
+    """Return whether some facts are decided differently without the rule."""
+    action = policy.rules[index].then
+    own = _within(boxes[index], full)
+    silent = [boxes[each] for each in left if each < index]
+    for other in (each for each in left if each > index):
+        differs = policy.rules[other].then != action
+        if differs and _possible(_within(boxes[other], own), silent):
+            return True
+        silent.append(boxes[other])
+    return policy.otherwise != action and _possible(own, silent)
+
+
+def _situation(policy: Policy) -> Situation:
+    """Return, for each fact named, one value of each kind that the rules tell apart."""
+    limits: dict[str, set[Decimal]] = {}
+    for rule in policy.rules:
+        for fact, comparison in rule.when.items():
+            found = limits.setdefault(fact, set())
+            found |= {
+                each for _, each in comparison.bounds if isinstance(each, Decimal)
+            }
+    return {fact: _values(fact, found) for fact, found in limits.items()}
+
+
+def _values(fact: str, limits: set[Decimal]) -> Values:
+    kind = KNOWN_FACTS[fact]
+    absent: set[Value | None] = set() if kind.always else {None}
+    if kind.kind == "bool":
+        return frozenset({True, False} | absent)
+    points = {kind.low, kind.high, *limits}
+    if kind.kind == "int":
+        points |= {each + step for each in limits for step in (-1, 1)}
+    else:
+        points |= {(low + high) / 2 for low, high in pairwise(sorted(points))}
+    within = {each for each in points if kind.low <= each <= kind.high}
+    return frozenset(within | absent)
+
+
+def _box(rule: Rule, full: Situation) -> Situation:
+    """Return the values for which the rule holds, of the facts that it names."""
+    return {
+        fact: frozenset(
+            value
+            for value in full[fact]
+            if value is not None and comparison.holds(value)
+        )
+        for fact, comparison in rule.when.items()
+    }
+
+
+def _within(box: Situation, situation: Situation) -> Situation:
+    """Narrow a situation to where a rule holds."""
+    return {**situation, **{fact: situation[fact] & box[fact] for fact in box}}
+
+
+def _possible(situation: Situation, silent: Sequence[Situation]) -> bool:
+    """Return whether facts in `situation` exist for which no rule in `silent` holds."""
+    if not all(situation.values()):
+        return False
+    pending = [
+        box for box in silent if all(situation[fact] & box[fact] for fact in box)
+    ]
+    if not pending:
+        return True
+    first = min(pending, key=len)
+    rest = [box for box in pending if box is not first]
+    return any(
+        _possible({**situation, fact: situation[fact] - first[fact]}, rest)
+        for fact in first
+    )
+
+
+def _blocker(above: Sequence[Rule], boxes: list[Situation], own: Situation) -> str:
+    for rule, box in zip(above, boxes, strict=False):
+        if not _possible(own, [box]):
+            return f"{rule.label!r} above it holds whenever this rule would"
+    return "the rules above it together hold whenever this rule would"
+
+
+def _names(policy: Policy) -> Iterator[Finding]:
+    seen = {OTHERWISE}
+    for rule in policy.rules:
+        if rule.name in seen:
+            yield Finding(
+                severity="warning",
+                rule=rule.label,
+                message="the name is taken; reports could not tell which rule decided",
+            )
+        if rule.name:
+            seen.add(rule.name)
+
+
+def _ladder(policy: Policy, names: Sequence[str] | None) -> Iterator[Finding]:
+    if names is None:
+        return
+    for name in policy.ladder or ():
+        if name not in names:
+            hint = nearest(name, [*names]) if names else "no expert is set up"
+            yield Finding(
+                severity="error",
+                rule="ladder",
+                message=f"there is no expert {name!r}; {hint}",
+            )
+
+
+def _budgets(budgets: Sequence[Budget]) -> Iterator[Finding]:
+    for (first, one), (second, two) in combinations(enumerate(budgets), 2):
+        if (one.scope, one.per) == (two.scope, two.per):
+            yield Finding(
+                severity="warning",
+                rule=f"budgets.{second}",
+                message=f"has the scope of budgets.{first}; write them as one",
+            )
+    for index, inner in enumerate(budgets):
+        for unit in ("usd", "calls"):
+            outer = _tighter(inner, budgets, unit)
+            if outer is not None:
+                yield Finding(
+                    severity="warning",
+                    rule=f"budgets.{index}",
+                    message=f"its {unit} can never bind: {_describe(outer, unit)}"
+                    " is reached first",
+                )
+
+
+def _tighter(inner: Budget, budgets: Sequence[Budget], unit: str) -> Budget | None:
+    """Return a budget that counts at least what `inner` counts and allows no more."""
+    limit = _limit(inner, unit)
+    for outer in budgets:
+        other = _limit(outer, unit)
+        wider = outer.scope in _INSIDE[inner.scope] and set(outer.per) <= {*inner.per}
+        wider |= outer.scope == inner.scope and bool(inner.per) and not outer.per
+        # A call goes to one expert, so it counts in full for that expert's budget.
+        wider |= inner.scope == "call" and outer.scope != "call"
+        if limit is not None and other is not None and wider and limit >= other:
+            return outer
+    return None
+
+
+def _limit(budget: Budget, unit: str) -> Decimal | int | None:
+    return budget.usd if unit == "usd" else budget.calls
+
+
+def _describe(budget: Budget, unit: str) -> str:
+    per = " per expert" if budget.per else ""
+    limit = _limit(budget, unit)
+    amount = plain(limit) if isinstance(limit, Decimal) else str(limit)
+    return f"the {budget.scope} budget of {amount} {unit}{per}"
+
+
+def _money(policy: Policy, paid: Collection[str]) -> Iterator[Finding]:
+    if paid and all(budget.usd is None for budget in policy.budgets):
+        yield Finding(
+            severity="warning",
+            rule="budgets",
+            message="no budget is in USD, so nothing bounds what the experts cost",
+        )
+    if policy.assumed_price is not None and policy.unknown_price == "refuse":
+        yield Finding(
+            severity="warning",
+            rule="assumed_price",
+            message="is never used while unknown_price is refuse",
+        )

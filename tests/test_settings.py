@@ -1,0 +1,256 @@
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from ask_expert import yaml_file
+from ask_expert.errors import ConfigError
+from ask_expert.settings import Settings, home_folder
+
+FIXED = """\
+policy: balanced
+experts:
+  - name: flagship
+    api: openai_chat
+    base_url: http://127.0.0.1:9001/v1/
+    model: some-model
+    key_env: SOME_API_KEY
+    price: {input_per_mtok: 1.25, output_per_mtok: 10}
+    max_output_tokens: 4096
+local: {base_url: http://127.0.0.1:8000/v1, model: qwen}
+checks:
+  tests: {command: [pytest, -q], timeout_s: 120}
+"""
+
+
+def parse(text: str) -> Settings:
+    return yaml_file.parse(text, Settings, file=Path("settings.yaml"))
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def expert_complaint(line: str) -> str:
+    """Complain about one more line in an otherwise sound expert."""
+    given = {"name": "a", "api": "openai_chat", "model": "m"}
+    given = {key: value for key, value in given.items() if not line.startswith(key)}
+    lines = [*(f"{key}: {value}" for key, value in given.items()), line]
+    return complaint("experts:\n  - " + "\n    ".join(lines) + "\n")
+
+
+def test_the_documented_settings_are_read_as_documented() -> None:
+    settings = parse(FIXED)
+
+    assert settings.model_dump(exclude_unset=True) == snapshot(
+        {
+            "policy": "balanced",
+            "experts": (
+                {
+                    "name": "flagship",
+                    "api": "openai_chat",
+                    "model": "some-model",
+                    "base_url": "http://127.0.0.1:9001/v1",
+                    "key_env": "SOME_API_KEY",
+                    "price": {
+                        "input_per_mtok": Decimal("1.25"),
+                        "output_per_mtok": Decimal(10),
+                    },
+                    "max_output_tokens": 4096,
+                },
+            ),
+            "local": {"base_url": "http://127.0.0.1:8000/v1", "model": "qwen"},
+            "checks": {"tests": {"command": ("pytest", "-q"), "timeout_s": 120.0}},
+        }
+    )
+
+
+def test_nothing_is_needed() -> None:
+    settings = parse("")
+
+    assert settings.policy == "balanced"
+    assert settings.experts == ()
+    assert settings.storage == "redacted"
+
+
+def test_an_expert_is_found_by_name_or_the_known_ones_are_listed() -> None:
+    settings = parse(FIXED)
+
+    assert settings.expert("flagship").model == "some-model"
+    with pytest.raises(
+        ConfigError, match="there is no expert 'cheap'; known: flagship"
+    ):
+        settings.expert("cheap")
+    with pytest.raises(ConfigError, match="known: none"):
+        parse("").expert("cheap")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "polcy: frugal",
+            "settings.yaml:1: 'polcy': unknown key 'polcy'; did you mean 'policy'?",
+        ),
+        (
+            "storage: redact",
+            "settings.yaml:1: 'storage': cannot be 'redact'; did you mean 'redacted'?",
+        ),
+        (
+            "experts:\n  - {name: a, api: openai_chat}",
+            "settings.yaml:2: 'experts.0.model': is missing",
+        ),
+        (
+            "experts:\n  - {name: a, api: gemini, model: m}\n  - {name: a, api: gemini, model: n}",
+            "two experts are named 'a'",
+        ),
+        (
+            "checks:\n  tests: {command: pytest -q}",
+            "settings.yaml:2: 'checks.tests.command': must be a list",
+        ),
+        ("checks:\n  tests: {command: []}", "at least 1 item"),
+        ("checks:\n  tests: {command: [a], timeout_s: 0}", "greater than 0; got 0"),
+        ("answer_within_s: .nan", "answer_within_s"),
+        ("reuse_within_s: .inf", "should be a finite number; got Infinity"),
+        ("send: {max_bytes: 1}", "greater than or equal to 1000; got 1"),
+        (
+            "send:\n  allow: ['ok', '(']",
+            "settings.yaml:2: 'send.allow': '(' is no pattern: ",
+        ),
+        ("log: {level: loud}", "cannot be 'loud'; known: debug, error, info, warning"),
+        ("local: {model: qwen}", "settings.yaml:1: 'local.base_url': is missing"),
+    ],
+)
+def test_wrong_settings_name_the_place_and_the_remedy(text: str, message: str) -> None:
+    found = complaint(text)
+
+    assert message.lower() in found.lower()
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("api: openai", "cannot be 'openai'; did you mean 'openai_chat'?"),
+        ("api: anthropc", "cannot be 'anthropc'; did you mean 'anthropic'?"),
+        ("modle: x", "unknown key 'modle'; did you mean 'model'?"),
+        ("name: two words", "use 1 to 40 letters, digits, '_', '-' or '.'"),
+        ("base_url: ftp://example.com", "must be an http:// or https:// address"),
+        ("base_url: example.com/v1", "must be an http:// or https:// address"),
+        ("base_url: 'http://[::1'", "Invalid IPv6 URL"),
+        (
+            "base_url: http://example.com/v1",
+            "must be https:// unless it is on this machine",
+        ),
+        (
+            "base_url: http://127.0.0.1.example.com",
+            "must be https:// unless it is on this machine",
+        ),
+        ("max_output_tokens: 0", "greater than or equal to 1; got 0"),
+        ("max_tries: 11", "less than or equal to 10; got 11"),
+        ("timeout_s: .inf", "less than or equal to 3600; got Infinity"),
+        ("effort: extreme", "cannot be 'extreme'; known: high, low, max"),
+        ("price: {input_per_mtok: 1}", "'experts.0.price.output_per_mtok': is missing"),
+        (
+            "price: {input_per_mtok: -1, output_per_mtok: 1}",
+            "greater than or equal to 0; got -1",
+        ),
+        (
+            "price: {input_per_mtok: .nan, output_per_mtok: 1}",
+            "finite number; got NaN",
+        ),
+        (
+            "price: {input_mtok: 1, output_per_mtok: 1}",
+            "unknown key 'input_mtok'; did you mean 'input_per_mtok'?",
+        ),
+    ],
+)
+def test_a_wrong_expert_is_named_with_the_remedy(line: str, message: str) -> None:
+    found = expert_complaint(line)
+
+    assert found.startswith("settings.yaml:")
+    assert message.lower() in found.lower()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/v1",
+        "http://localhost:8000",
+        "http://127.0.0.1:9001/v1",
+        "http://[::1]:9001",
+    ],
+)
+def test_plain_http_is_for_this_machine_only(url: str) -> None:
+    settings = parse(
+        f"experts: [{{name: a, api: openai_chat, model: m, base_url: '{url}'}}]"
+    )
+
+    assert settings.experts[0].base_url == url
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "key_env: sk-planted-1234",
+        "key_env: [sk-planted-1234]",
+        "key: sk-planted-1234",
+        "api_key: sk-planted-1234",
+        "key_command: sk-planted-1234",
+        "base_url: https://me:sk-planted-1234@example.com",
+        "extra_headers: sk-planted-1234",
+        "extra_headers: {Authorization: [sk-planted-1234]}",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_never_repeated(line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(f"experts:\n  - name: a\n    api: gemini\n    model: m\n    {line}\n")
+
+    assert "sk-planted" not in str(caught.value)
+    assert "sk-planted" not in str(caught.value.__cause__)
+
+
+def test_an_address_left_empty_is_the_vendors_own() -> None:
+    settings = parse("experts: [{name: a, api: gemini, model: m, base_url: }]")
+
+    assert settings.experts[0].base_url is None
+
+
+def test_an_extra_body_is_fit_to_be_sent_as_json() -> None:
+    settings = parse(
+        "experts:\n"
+        "  - name: a\n"
+        "    api: openai_chat\n"
+        "    model: m\n"
+        "    extra_body: {temperature: 0.2, stop: [a, 1.5], nested: {on: true, n: null}}\n"
+    )
+
+    assert json.dumps(dict(settings.experts[0].extra_body)) == (
+        '{"temperature": 0.2, "stop": ["a", 1.5], "nested": {"True": true, "n": null}}'
+    )
+
+
+@pytest.mark.parametrize("value", ["2026-11-21", ".nan", "!!binary aGk="])
+def test_an_extra_body_that_json_cannot_hold_is_refused(value: str) -> None:
+    found = expert_complaint(f"extra_body: {{since: {value}}}")
+
+    assert "cannot be sent as JSON; put it in quotes" in found
+
+
+def test_the_home_is_what_the_environment_names() -> None:
+    assert home_folder({"ASK_EXPERT_HOME": "/srv/ask"}) == Path("/srv/ask")
+    assert home_folder({"ASK_EXPERT_HOME": "~/ask"}) == Path.home() / "ask"
+    assert home_folder({"ASK_EXPERT_HOME": "ask"}) == Path.cwd() / "ask"
+
+
+@pytest.mark.parametrize("environ", [{}, {"ASK_EXPERT_HOME": ""}])
+def test_the_home_is_the_platforms_otherwise(environ: dict[str, str]) -> None:
+    home = home_folder({**os.environ, "ASK_EXPERT_HOME": "", **environ})
+
+    assert home.is_absolute()
+    assert home.name == "ask-expert"
