@@ -12,8 +12,9 @@ _connect = socket.socket.connect
 
 
 def _guarded(self: socket.socket, address: Any) -> None:
-    if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
-        raise AssertionError(f"a test tried to reach {address[0]}")
+    host = "127." if isinstance(address, str | bytes) else str(address[0])
+    if not host.startswith(_LOOPBACK):
+        raise AssertionError(f"a test tried to reach {host}")
     _connect(self, address)
 
 

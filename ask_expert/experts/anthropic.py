@@ -159,19 +159,19 @@ def _normalised(usage: _Usage) -> Usage:
     """Add up the reply and what is billed beside it; input never includes the cache."""
     extra = [each for each in usage.iterations or [] if each.type in _BILLED_APART]
     counts = [usage, *extra]
-    long = sum(_long_writes(each) for each in counts)
+    splits = [each.cache_creation or _Written() for each in counts]
+    long = sum(each.ephemeral_1h_input_tokens or 0 for each in splits)
+    short = sum(each.ephemeral_5m_input_tokens or 0 for each in splits)
     written = sum(each.cache_creation_input_tokens or 0 for each in counts)
     thinking = [each.output_tokens_details or _OutputDetails() for each in counts]
+    output = sum(each.output_tokens for each in counts)
     return Usage(
         input_tokens=sum(each.input_tokens for each in counts),
         cache_read_tokens=sum(each.cache_read_input_tokens or 0 for each in counts),
-        cache_write_tokens=max(0, written - long),
+        cache_write_tokens=max(short, written - long),
         cache_write_long_tokens=long,
-        output_tokens=sum(each.output_tokens for each in counts),
-        reasoning_tokens=sum(each.thinking_tokens or 0 for each in thinking),
+        output_tokens=output,
+        reasoning_tokens=min(
+            output, sum(each.thinking_tokens or 0 for each in thinking)
+        ),
     )
-
-
-def _long_writes(counts: _Counts) -> int:
-    split = counts.cache_creation
-    return (split.ephemeral_1h_input_tokens or 0) if split else 0

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -159,13 +158,5 @@ def _merged(
 
 def _compact(body: Mapping[str, object]) -> bytes:
     """Return compact UTF-8; a lone surrogate, which no UTF-8 can hold, becomes `?`."""
-    text = json.dumps(
-        body, ensure_ascii=False, separators=(",", ":"), default=_plain_number
-    )
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
-
-
-def _plain_number(value: object) -> object:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    raise ConfigError(f"extra_body cannot hold a {type(value).__name__}; use JSON.")

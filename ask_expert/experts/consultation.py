@@ -19,7 +19,7 @@ from ask_expert.budget import Denied, to_us
 from ask_expert.errors import (
     ConfigError,
     ExpertError,
-    ExpertUnavailableError,
+    ExpertRejectedError,
     LedgerBusyError,
     LedgerError,
     SecretLeakError,
@@ -195,8 +195,8 @@ async def _send(desk: Desk, call: Call, rung: _Rung, granted: Granted) -> Settle
             rung.expert, call.prompt, max_output_tokens=rung.ceiling(granted.nusd)
         )
         if call.abandoned:
-            raise ExpertUnavailableError(
-                rung.expert.name, "the caller left before it was asked", billed="no"
+            raise ExpertRejectedError(
+                rung.expert.name, "the caller left before it was asked"
             )
         await _in_thread(lambda: _scan(desk.masker, request.body))
         answer = await http.send(

@@ -125,14 +125,14 @@ def charge(
 
 
 def _sum(usage: Usage, prices: UnitPrices) -> int:
-    spoken = usage.output_tokens - usage.reasoning_tokens
+    reasoning = min(usage.reasoning_tokens, usage.output_tokens)
     lines = (
         (usage.input_tokens, prices.input),
         (usage.cache_read_tokens, prices.cache_read),
         (usage.cache_write_tokens, prices.cache_write),
         (usage.cache_write_long_tokens, prices.cache_write_long),
-        (spoken, prices.output),
-        (usage.reasoning_tokens, prices.reasoning),
+        (usage.output_tokens - reasoning, prices.output),
+        (reasoning, prices.reasoning),
     )
     tokens = sum(tokens_nusd(count, price) for count, price in lines)
     return tokens + nusd(prices.request)

@@ -33,6 +33,7 @@ class PrefixRule:
         keywords: One of these is in every text that holds such a token.
         source: The pattern; its group `secret`, or all of it, is masked.
         boundary: What must stand before it, a key of `_BOUNDARIES`.
+        keyword_leads: Whether a token starts with its keyword; it is found faster.
         mixed: Whether a real one always has upper case, lower case and digits.
     """
 
@@ -40,21 +41,37 @@ class PrefixRule:
     keywords: tuple[str, ...]
     source: str
     boundary: str = "word"
+    keyword_leads: bool = True
     mixed: bool = False
 
     def find(self, text: str, rank: int) -> Iterator[Span]:
         """Yield the tokens of this kind."""
-        if not any(keyword in text for keyword in self.keywords):
-            return
         group = "secret" if "(?P<secret>" in self.source else 0
-        chained = pattern(self.source)
-        for first in pattern(_BOUNDARIES[self.boundary] + self.source).finditer(text):
-            match: re.Match[str] | None = first
-            while match:
-                if not self.mixed or has_three_classes(match[group]):
-                    yield Span(*match.span(group), self.name, rank)
-                # One token right behind another has no boundary before it.
-                match = chained.match(text, match.end())
+        for keyword in self.keywords:
+            if keyword not in text:
+                continue
+            done = 0
+            for first in self._firsts(text, keyword):
+                match = first if first.start() >= done else None
+                while match:
+                    if not self.mixed or has_three_classes(match[group]):
+                        yield Span(*match.span(group), self.name, rank)
+                    done = match.end()
+                    # One token right behind another has no boundary before it.
+                    match = pattern(self.source).match(text, done)
+
+    def _firsts(self, text: str, keyword: str) -> Iterator[re.Match[str]]:
+        """Yield matches behind a boundary; where the keyword leads, only it is tried."""
+        anchored = pattern(_BOUNDARIES[self.boundary] + self.source)
+        if not self.keyword_leads:
+            yield from anchored.finditer(text)
+            return
+        position = text.find(keyword)
+        while position >= 0:
+            match = anchored.match(text, position)
+            if match:
+                yield match
+            position = text.find(keyword, match.end() if match else position + 1)
 
 
 @functools.cache
@@ -67,6 +84,7 @@ def prefix_rules() -> tuple[PrefixRule, ...]:
             keywords=tuple(rule["keywords"]),
             source=rule["pattern"],
             boundary=rule.get("boundary", "word"),
+            keyword_leads=rule.get("keyword_leads", True),
             mixed=rule.get("mixed", False),
         )
         for rule in tomllib.loads(data.decode())["rule"]

@@ -1,6 +1,7 @@
 """Values that the tests of this room share."""
 
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 from ask_expert.question import Prompt, Turn
@@ -22,3 +23,8 @@ PROMPT = Prompt(
 def an_expert(**facts: Any) -> ExpertSettings:
     given = {"name": "flagship", "api": "openai_chat", "model": "gpt-6.1-sol", **facts}
     return ExpertSettings.model_validate(given)
+
+
+def dice(seed: int = 1) -> Random:
+    """Return reproducible jitter."""
+    return Random(seed)  # noqa: S311  # no secret

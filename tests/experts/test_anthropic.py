@@ -93,6 +93,21 @@ def test_input_never_includes_what_was_cached() -> None:
     )
 
 
+def test_counts_that_contradict_each_other_are_never_read_as_less() -> None:
+    counts = {
+        "input_tokens": 1,
+        "cache_creation": {"ephemeral_5m_input_tokens": 200},
+        "output_tokens": 9,
+        "output_tokens_details": {"thinking_tokens": 60},
+    }
+
+    answer = decode(reply(usage=counts))
+
+    assert answer.usage == Usage(
+        input_tokens=1, cache_write_tokens=200, output_tokens=9, reasoning_tokens=9
+    )
+
+
 def test_what_an_advisor_and_a_compaction_used_is_added_and_messages_are_not() -> None:
     counts = {
         "input_tokens": 100,

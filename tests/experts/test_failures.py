@@ -92,7 +92,7 @@ def test_the_quota_may_stand_in_the_type_or_in_the_details() -> None:
 
 
 def test_money_in_flight_at_openrouter_is_waited_for() -> None:
-    error = failed(402, retry_after="3")
+    error = failed(402, error_type="payment_required", retry_after="3")
 
     assert isinstance(error, ExpertUnavailableError)
     assert (error.billed, error.retry_after_s) == ("no", 3.0)

@@ -156,6 +156,27 @@ def test_the_user_s_own_price_comes_before_the_list() -> None:
     assert (found.nusd, found.source) == (8_750 + 30_000, "settings")
 
 
+def test_the_user_s_own_cache_prices_are_taken_as_given() -> None:
+    price = {
+        "input_per_mtok": 2,
+        "output_per_mtok": 10,
+        "cache_read_per_mtok": "0.2",
+        "cache_write_per_mtok": 3,
+    }
+    used = tokens(0, 0, cache_read_tokens=1000, cache_write_tokens=1000)
+
+    # 1,000 × $0.20/M + 1,000 × $3/M
+    assert nusd(an_expert(price=price), answered(used)) == 3_200_000
+
+
+def test_the_user_s_missing_cache_prices_are_never_cheaper_than_input() -> None:
+    price = {"input_per_mtok": 2, "output_per_mtok": 10}
+    used = tokens(0, 0, cache_read_tokens=1000, cache_write_tokens=1000)
+
+    # 1,000 × $2/M + 1,000 × $2.50/M
+    assert nusd(an_expert(price=price), answered(used)) == 4_500_000
+
+
 def test_every_line_is_rounded_up() -> None:
     price = {"input_per_mtok": "0.0001", "output_per_mtok": "0.0001"}
     expert = an_expert(model="local", price=price)
@@ -200,7 +221,9 @@ def test_a_charge_can_be_recomputed_from_its_detail() -> None:
     )
 
 
-@pytest.mark.parametrize("model", ["gpt-6.2-sol", "some-model", "gpt-99"])
+@pytest.mark.parametrize(
+    "model", ["gpt-6.2-sol", "some-model", "text-embedding-3-small"]
+)
 def test_a_model_without_a_price_is_never_free(model: str) -> None:
     expert = an_expert(model=model)
 

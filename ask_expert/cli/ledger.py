@@ -1,0 +1,71 @@
+"""`ask-expert ledger`: what is on record."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ask_expert.cli import output
+from ask_expert.cli.options import Home, Json, folder
+
+app = typer.Typer(help="See what is on record.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many, newest first.")
+    ] = 20,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """List the latest questions with their tries and costs."""
+    from ask_expert.report import desk, listing
+
+    with desk.opened(folder(home), os.environ) as open_desk:
+        lines = listing.latest(open_desk.ledger, limit)
+    if json:
+        output.as_json([line.as_json() for line in lines])
+    elif lines:
+        output.table([line.cells() for line in lines], head=listing.HEAD)
+    else:
+        output.say("No question is on record yet.")
+
+
+@app.command()
+def show(question_id: str, json: Json = False, home: Home = None) -> None:
+    """Show everything on record of one question."""
+    from ask_expert.report import desk, listing
+
+    with desk.opened(folder(home), os.environ) as open_desk:
+        found = listing.in_full(open_desk.ledger, question_id)
+    if json:
+        output.as_json(found)
+    else:
+        output.outline(found)
+
+
+@app.command()
+def export(
+    form: Annotated[
+        Literal["jsonl", "csv"], typer.Option("--format", help="One line a try.")
+    ] = "jsonl",
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", dir_okay=False, help="Default: standard output."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Write all tries with their questions; texts are masked."""
+    from ask_expert.ledger import export as exports
+    from ask_expert.report import desk
+
+    with desk.opened(folder(home), os.environ) as open_desk:
+        if file is None:
+            exports.write(open_desk.ledger, form, sys.stdout)
+            return
+        with output.private_file(file) as target:
+            lines = exports.write(open_desk.ledger, form, target)
+    output.complain(f"{lines} lines are in {file}.")

@@ -1,0 +1,1 @@
+"""Tables and figures from the ledger, for people and for programs."""

@@ -1,0 +1,95 @@
+"""The report as JSON; the one place where money becomes a number with a point."""
+
+from datetime import tzinfo
+
+from ask_expert.budget import FOREVER_US, Cap, Room, from_us
+from ask_expert.ledger.export import moment
+from ask_expert.money import usd
+from ask_expert.report.summary import Summary
+
+
+def as_json(summary: Summary) -> dict[str, object]:
+    """Return the report as JSON can carry it; amounts are US dollars."""
+    tokens, outcomes = summary.tokens, summary.outcomes
+    return {
+        "since": moment(summary.since_us) if summary.since_us else None,
+        "until": moment(summary.until_us),
+        "questions": summary.questions,
+        "escalations": summary.escalations,
+        "escalation_rate": summary.escalation_rate,
+        "answered": summary.answered,
+        "refused": summary.refused,
+        "stay_local": summary.stay_local,
+        "cached": summary.cached,
+        "pending": summary.pending,
+        "unavailable": summary.unavailable,
+        "needs_approval": summary.needs_approval,
+        "held_out": summary.held_out,
+        "cost_usd": number(summary.cost_nusd),
+        "cost_usd_by_expert": {
+            name: number(nusd) for name, nusd in summary.cost_by_expert.items()
+        },
+        "tokens": {
+            "input": tokens.input,
+            "output": tokens.output,
+            "cached": tokens.cached,
+            "reasoning": tokens.reasoning,
+        },
+        "outcomes": {
+            "helped": outcomes.helped,
+            "no_difference": outcomes.no_difference,
+            "harmed": outcomes.harmed,
+            "unknown": outcomes.unknown,
+        },
+        "late_outcomes": outcomes.late,
+        "solved_after_rate": outcomes.solved_rate,
+        "unresolved": {
+            "tries": summary.unresolved_tries,
+            "usd": number(summary.unresolved_nusd),
+        },
+        "served_models": _served(summary),
+        "price_sources": dict(summary.price_sources),
+        "budgets": None
+        if summary.rooms is None
+        else [_budget(room, summary.zone) for room in summary.rooms],
+    }
+
+
+def number(nusd: int) -> float:
+    """Return dollars as a JSON number."""
+    return float(usd(nusd))
+
+
+def window(cap: Cap, zone: tzinfo) -> str:
+    """Return the first day, or the owner, of a budget's window, e.g. `2026-11-22`."""
+    if cap.end_us < FOREVER_US:
+        return f"{from_us(cap.start_us).astimezone(zone):%Y-%m-%d}"
+    if cap.scope == "total":
+        return "all time"
+    return cap.key.rpartition("\x1f")[2] or f"every {cap.scope}"
+
+
+def _budget(room: Room, zone: tzinfo) -> dict[str, object]:
+    cap = room.cap
+    return {
+        "scope": cap.scope,
+        "window": window(cap, zone),
+        "expert": cap.expert or None,
+        "cap_usd": None if cap.nusd is None else number(cap.nusd),
+        "spent_usd": number(room.spent_nusd),
+        "reserved_usd": number(room.reserved_nusd),
+        "left_usd": None if room.left_nusd is None else number(room.left_nusd),
+        "cap_calls": cap.calls,
+        "calls": room.calls,
+        "ends_at": moment(cap.end_us) if cap.end_us < FOREVER_US else None,
+    }
+
+
+def _served(summary: Summary) -> dict[str, dict[str, int]]:
+    """Return, for each expert, how often which model answered; `unnamed` if not told."""
+    found: dict[str, dict[str, int]] = {}
+    for each in summary.served:
+        models = found.setdefault(each.expert, {})
+        name = each.served or "unnamed"
+        models[name] = models.get(name, 0) + each.tries
+    return found

@@ -1,0 +1,214 @@
+"""Sum up the ledger: how often an expert was asked, what it cost, what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import get_args
+
+from ask_expert.budget import Room
+from ask_expert.ledger import reads
+from ask_expert.ledger.engine import reading, translated_errors
+from ask_expert.ledger.store import Ledger
+from ask_expert.reply import Status
+
+_STATUSES = frozenset(get_args(Status))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """
+    Tokens of all settled tries.
+
+    Attributes:
+        input: Everything the experts read.
+        output: Everything they wrote that was billed.
+        cached: The part of the input that was read from a cache.
+        reasoning: The part of the output that was reasoning.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """
+    Current verdicts on what experts answered; repeats from the ledger not counted.
+
+    Attributes:
+        helped: Solved with the advice.
+        no_difference: Not solved with it, or solved all the same.
+        harmed: Worse than without it.
+        unknown: Nothing was reported.
+        late: Verdicts above that came more than 24 h after the question.
+        told: Questions whose report says whether the sub-problem is solved.
+        solved: Those of them that are solved.
+    """
+
+    helped: int = 0
+    no_difference: int = 0
+    harmed: int = 0
+    unknown: int = 0
+    late: int = 0
+    told: int = 0
+    solved: int = 0
+
+    @property
+    def solved_rate(self) -> float | None:
+        """Share solved among those that tell; None when none does."""
+        return self.solved / self.told if self.told else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """How often an expert's model was asked, and which model answered."""
+
+    expert: str
+    asked: str
+    served: str | None
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """
+    The report in numbers; money in nano-dollars, time in microseconds since 1970.
+
+    The counts of `answered` to `held_out` are disjoint and add up to `questions`.
+
+    Attributes:
+        since_us: First instant of the questions counted; 0 is the beginning.
+        until_us: When the report was made.
+        questions: All questions asked.
+        escalations: Questions that were sent to an expert at least once.
+        answered: Answered by an expert.
+        cached: Answered again from the ledger, at no cost.
+        refused: Turned down by the policy or a budget.
+        stay_local: Left with the local model by the policy.
+        pending: Still on their way.
+        unavailable: No expert could be asked, or none answered.
+        needs_approval: Waiting for a person.
+        held_out: Not sent, to have something to compare with.
+        cost_by_expert: What each expert's settled tries cost.
+        tokens: Tokens of the settled tries.
+        outcomes: What came of the answers.
+        unresolved_tries: Tries whose fate is unknown.
+        unresolved_nusd: What they may have cost; budgets count it in full.
+        served: Models that answered.
+        price_sources: Settled tries by where their price is from.
+        rooms: The policy's budgets now; None when they are not known.
+        zone: Time zone of the budgets' windows.
+    """
+
+    since_us: int
+    until_us: int
+    questions: int = 0
+    escalations: int = 0
+    answered: int = 0
+    cached: int = 0
+    refused: int = 0
+    stay_local: int = 0
+    pending: int = 0
+    unavailable: int = 0
+    needs_approval: int = 0
+    held_out: int = 0
+    cost_by_expert: Mapping[str, int] = field(default_factory=dict[str, int])
+    tokens: Tokens = field(default_factory=Tokens)
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    unresolved_tries: int = 0
+    unresolved_nusd: int = 0
+    served: tuple[Served, ...] = ()
+    price_sources: Mapping[str, int] = field(default_factory=dict[str, int])
+    rooms: tuple[Room, ...] | None = None
+    zone: tzinfo = UTC
+
+    @property
+    def cost_nusd(self) -> int:
+        """What all settled tries cost."""
+        return sum(self.cost_by_expert.values())
+
+    @property
+    def escalation_rate(self) -> float | None:
+        """Share of the questions that were sent to an expert; None without questions."""
+        return self.escalations / self.questions if self.questions else None
+
+
+def summarize(
+    ledger: Ledger,
+    *,
+    until_us: int,
+    since_us: int = 0,
+    rooms: Sequence[Room] | None = None,
+    zone: tzinfo = UTC,
+) -> Summary:
+    """
+    Sum up the questions asked since a time, and all that followed from them.
+
+    Args:
+        ledger: Where to look.
+        until_us: The present, microseconds since 1970.
+        since_us: First instant counted.
+        rooms: The budgets to show, from `desk.rooms_now`.
+        zone: Time zone of their windows.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with translated_errors(ledger.path), reading(ledger.engine) as connection:
+        by_status = reads.statuses(connection, since_us)
+        by_expert = reads.sums_by_expert(connection, since_us)
+        return Summary(
+            since_us=since_us,
+            until_us=until_us,
+            questions=sum(row.questions for row in by_status),
+            escalations=reads.escalated(connection, since_us),
+            cached=sum(row.cached for row in by_status),
+            cost_by_expert={row.expert: int(row.cost_nusd) for row in by_expert},
+            tokens=_tokens(by_expert),
+            outcomes=_outcomes(reads.verdicts(connection, since_us)),
+            unresolved_tries=sum(row.unresolved for row in by_expert),
+            unresolved_nusd=sum(int(row.unresolved_nusd) for row in by_expert),
+            served=tuple(
+                Served(
+                    expert=row.expert,
+                    asked=row.asked_model,
+                    served=row.served_model,
+                    tries=row.tries,
+                )
+                for row in reads.served_models(connection, since_us)
+            ),
+            price_sources={
+                row.price_source: row.tries
+                for row in reads.price_sources(connection, since_us)
+            },
+            rooms=None if rooms is None else tuple(rooms),
+            zone=zone,
+            **{
+                row.status: row.questions - row.cached
+                for row in by_status
+                if row.status in _STATUSES
+            },
+        )
+
+
+def _tokens(rows: reads.Rows) -> Tokens:
+    return Tokens(
+        input=sum(int(row.input) for row in rows),
+        output=sum(int(row.output) for row in rows),
+        cached=sum(int(row.cached) for row in rows),
+        reasoning=sum(int(row.reasoning) for row in rows),
+    )
+
+
+def _outcomes(rows: reads.Rows) -> Outcomes:
+    verdicts = dict.fromkeys(("helped", "no_difference", "harmed", "unknown"), 0)
+    for row in rows:
+        verdicts[row.verdict] += row.questions
+    return Outcomes(
+        **verdicts,
+        late=sum(row.questions for row in rows if row.late),
+        told=sum(row.questions for row in rows if row.solved is not None),
+        solved=sum(row.questions for row in rows if row.solved),
+    )

@@ -1,0 +1,81 @@
+"""A local model on loopback that says what a test tells it to say."""
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+Say = Callable[[dict[str, Any]], str]
+"""Takes a request's body and returns the answer's text."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeModel:
+    """
+    What it says, and what it was asked.
+
+    Attributes:
+        say: The answer's text for a body.
+        status: HTTP status of every answer.
+        raw: Sent as the body instead of a completion.
+        promised_more: Bytes announced and never sent: the connection is cut.
+        finish: `stop` or `length`.
+        asked: Path and body of every request.
+        url: Address up to and including `/v1`.
+    """
+
+    say: Say = lambda body: "So."
+    status: int = 200
+    raw: bytes | None = None
+    promised_more: int = 0
+    finish: str = "stop"
+    asked: list[tuple[str, dict[str, Any]]] = field(
+        default_factory=list[tuple[str, dict[str, Any]]]
+    )
+    url: str = ""
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one request."""
+        length = int(handler.headers["Content-Length"])
+        body: dict[str, Any] = json.loads(handler.rfile.read(length))
+        self.asked.append((handler.path, body))
+        message = {"role": "assistant", "content": self.say(body)}
+        reply = {
+            "object": "chat.completion",
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": self.finish}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+        }
+        data = json.dumps(reply).encode() if self.raw is None else self.raw
+        handler.send_response(self.status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(data) + self.promised_more))
+        handler.end_headers()
+        handler.wfile.write(data)
+        handler.close_connection = True
+
+
+@contextmanager
+def serving(model: FakeModel) -> Generator[FakeModel]:
+    """Serve it for the length of a `with` block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            model.answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    model.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
