@@ -5,8 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TextIO, cast
 
-from sqlalchemy import Row
-
 from ask_expert.budget import FOREVER_US, from_us
 from ask_expert.ledger import reads
 from ask_expert.ledger.engine import reading, translated_errors
@@ -43,24 +41,19 @@ def write(ledger: Ledger, form: Format, file: TextIO) -> int:
         LedgerError: The ledger cannot be read.
         OSError: The file cannot be written.
     """
-    lines = 0
-    writer: csv.DictWriter[str] | None = None
-    for line in _lines(ledger):
-        lines += 1
-        if form == "jsonl":
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            continue
-        if writer is None:
-            writer = csv.DictWriter(file, list(line), lineterminator="\r\n")
-            writer.writeheader()
-        writer.writerow({name: _cell(value) for name, value in line.items()})
-    return lines
+    with translated_errors(ledger.path), reading(ledger.engine) as connection:
+        found = connection.execute(
+            reads.one_line_a_try(), execution_options={"yield_per": _ROWS_AT_ONCE}
+        )
+        header = [*_line(dict.fromkeys(found.keys()))]
+        lines = (_line(row) for row in found.mappings())
+        return _jsonl(lines, file) if form == "jsonl" else _csv(header, lines, file)
 
 
-def plain(row: Row[*tuple[Any, ...]]) -> dict[str, object]:
+def plain(row: Mapping[Any, Any]) -> dict[str, object]:
     """Return a row in words: instants as ISO 8601, money also as decimal dollars."""
     found: dict[str, object] = {}
-    for name, value in row._mapping.items():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # SQLAlchemy's public name
+    for name, value in row.items():
         found.update(_words(str(name), value))
     return found
 
@@ -72,33 +65,39 @@ def moment(us: int) -> str:
 
 def _words(name: str, value: Any) -> dict[str, object]:
     if name in _MOMENTS:
-        known = value is not None and value < FOREVER_US
-        return {_MOMENTS[name]: moment(value) if known else None}
+        known = value is not None and int(value) < FOREVER_US
+        return {_MOMENTS[name]: moment(int(value)) if known else None}
     if name.endswith("_nusd"):
         dollars = None if value is None else f"{usd(value):f}"
         return {name: value, f"{name.removesuffix('_nusd')}_usd": dollars}
     return {name: value}
 
 
-def _lines(ledger: Ledger) -> Iterator[dict[str, object]]:
-    with translated_errors(ledger.path), reading(ledger.engine) as connection:
-        rows = connection.execute(
-            reads.one_line_a_try(), execution_options={"yield_per": _ROWS_AT_ONCE}
-        )
-        for row in rows:
-            yield _line(row)
-
-
-def _line(row: Row[*tuple[Any, ...]]) -> dict[str, object]:
+def _line(row: Mapping[Any, Any]) -> dict[str, object]:
     line = plain(row)
     texts = cast("Mapping[str, object]", line.pop("texts") or {})
-    identity = {"question_id": line.pop("id")}
     return {
-        **identity,
+        "question_id": line.pop("id"),
         **line,
         "question": texts.get("question"),
         "sent": texts.get("sent"),
     }
+
+
+def _jsonl(lines: Iterator[dict[str, object]], file: TextIO) -> int:
+    count = 0
+    for count, line in enumerate(lines, 1):
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return count
+
+
+def _csv(header: list[str], lines: Iterator[dict[str, object]], file: TextIO) -> int:
+    writer = csv.DictWriter(file, header, lineterminator="\r\n")
+    writer.writeheader()
+    count = 0
+    for count, line in enumerate(lines, 1):
+        writer.writerow({name: _cell(value) for name, value in line.items()})
+    return count
 
 
 def _cell(value: object) -> object:

@@ -113,20 +113,20 @@ def in_full(ledger: Ledger, question_id: str) -> dict[str, object]:
         outcomes = reads.outcomes_of(connection, question_id)
         approvals = reads.approvals_of(connection, question_id)
     return {
-        **plain(row),
+        **_words(row),
         "escalations": [
             {
-                **plain(escalation),
+                **_words(escalation),
                 "tries": [
-                    {**plain(each), "windows": _windows(windows, each.id)}
+                    {**_words(each), "windows": _windows(windows, each.id)}
                     for each in tries
                     if each.escalation_id == escalation.id
                 ],
             }
             for escalation in escalations
         ],
-        "outcomes": [plain(each) for each in outcomes],
-        "approvals": [plain(each) for each in approvals],
+        "outcomes": [_words(each) for each in outcomes],
+        "approvals": [_words(each) for each in approvals],
     }
 
 
@@ -146,4 +146,8 @@ def _listed(row: Row[*tuple[Any, ...]], tries: reads.Rows) -> Line:
 
 
 def _windows(rows: reads.Rows, try_id: str) -> Sequence[object]:
-    return [plain(row) for row in rows if row.try_id == try_id]
+    return [_words(row) for row in rows if row.try_id == try_id]
+
+
+def _words(row: Row[*tuple[Any, ...]]) -> dict[str, object]:
+    return plain(row._mapping)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # SQLAlchemy's public name
