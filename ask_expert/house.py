@@ -21,7 +21,7 @@ from ask_expert.ledger.store import Ledger
 from ask_expert.policy import presets
 from ask_expert.policy.document import Policy
 from ask_expert.redaction import Masker, secret_environment
-from ask_expert.settings import ExpertSettings, Settings
+from ask_expert.settings import ExpertSettings, Settings, is_loopback
 
 NO_EXPERT = (
     "No expert is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or "
@@ -29,6 +29,7 @@ NO_EXPERT = (
 )
 
 _KEY_BYTES = 32
+_KEY_CHARS = 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,9 +153,11 @@ class House:
 
     def _new_masker(self) -> Masker:
         known = secret_environment(self.environ)
-        for name, key in self._keys.items():
-            if key:
-                known[f"key of {name}"] = key
+        for expert in self.settings.experts:
+            key = self._keys.get(expert.name)
+            # A word like `lm-studio` is what local servers take for a key.
+            if key and not (is_loopback(expert.base_url) and len(key) < _KEY_CHARS):
+                known[f"key of {expert.name}"] = key
         return Masker(known=known, allow=self.settings.send.allow)
 
 

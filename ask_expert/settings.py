@@ -238,6 +238,11 @@ class Settings(_Strict):
         raise ConfigError(f"there is no expert {name!r}; known: {known}")
 
 
+def is_loopback(url: str | None) -> bool:
+    """Return whether an address is on this machine."""
+    return url is not None and urlsplit(url).hostname in _LOOPBACK
+
+
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of settings, ledger and key: `$ASK_EXPERT_HOME` or the platform's."""
     named = environ.get("ASK_EXPERT_HOME")

@@ -13,8 +13,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ask_expert.cli import ledger, output
+from ask_expert.cli import key, ledger, output, policy
+from ask_expert.cli.ask import ask
+from ask_expert.cli.demo import demo
+from ask_expert.cli.doctor import doctor
+from ask_expert.cli.init import init
+from ask_expert.cli.outcome import approve, outcome
 from ask_expert.cli.report import report
+from ask_expert.cli.serve_command import serve
 from ask_expert.errors import AskExpertError
 
 
@@ -61,8 +67,19 @@ def main(
     """Ask a stronger model for help when a local one is stuck, within a budget."""
 
 
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command(context_settings=_PASSED_ON, add_help_option=False)(serve)
+app.command()(ask)
 app.command()(report)
+app.command()(outcome)
+app.command()(approve)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(policy.app, name="policy")
+app.add_typer(key.app, name="key")
+app.command()(doctor)
+app.command()(init)
+app.command()(demo)
 
 
 def run() -> int:

@@ -85,12 +85,13 @@ def outline(value: Mapping[str, object], depth: int = 0) -> None:
 @contextlib.contextmanager
 def private_file(path: Path) -> Generator[TextIO]:
     """
-    Open a file for writing that only its user may read.
+    Open a file for writing that only its user may read; its folder is made.
 
     Raises:
         ConfigError: It cannot be written.
     """
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file

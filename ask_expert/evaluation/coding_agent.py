@@ -65,12 +65,13 @@ class TaskResult:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Work:
-    """One task in progress."""
+class Work:
+    """One task in progress; `failure` is how `code` failed."""
 
     task: Task
     started: float
     code: str = ""
+    failure: str = ""
     failures: list[str] = field(default_factory=list[str])
     attempts: int = 0
     asked: list[str] = field(default_factory=list[str])
@@ -90,31 +91,29 @@ class CodingAgent:
         self._coder = coder
         self._emit = emit
 
-    async def alone(self, task: Task) -> TaskResult | _Work:
+    async def alone(self, task: Task) -> TaskResult | Work:
         """Try twice without help; return the result, or the work that is stuck."""
-        work = _Work(task=task, started=time.monotonic())
+        work = Work(task=task, started=time.monotonic())
         self._emit({"event": "task", "task": task.id, "text": task.text})
         first = await self._coder.attempt(task)
         if (await self._try(work, first, step="local")).passed:
             return self._end(work, "solved_alone")
-        second = await self._coder.mend(task, work.code, work.failures[-1])
+        second = await self._coder.mend(task, work.code, work.failure)
         if (await self._try(work, second, step="local")).passed:
             return self._end(work, "solved_alone")
-        self._emit({"event": "stuck", "task": task.id, "error": work.failures[-1]})
+        self._emit({"event": "stuck", "task": task.id, "error": work.failure})
         return work
 
-    async def with_help(self, work: _Work, tools: ExpertTools) -> TaskResult:
+    async def with_help(self, work: Work, tools: ExpertTools) -> TaskResult:
         """Ask once, follow what comes back, check it, and report the outcome."""
         started = time.monotonic()
-        reply = await tools.ask(question_about(work.task, work.code, work.failures))
+        reply = await tools.ask(question_about(work))
         self._note_reply(work, reply, started)
         if reply.status == "answered":
             passed = await self._follow(work, reply)
         elif reply.status in _TRY_ONCE_MORE:
             hint = reply.next_step
-            code = await self._coder.mend(
-                work.task, work.code, work.failures[-1], hint=hint
-            )
+            code = await self._coder.mend(work.task, work.code, work.failure, hint=hint)
             passed = (await self._try(work, code, step="local")).passed
         else:
             passed = False
@@ -125,7 +124,7 @@ class CodingAgent:
         answered = reply.status == "answered"
         return self._end(work, "solved_after_asking" if answered else "solved_alone")
 
-    async def _follow(self, work: _Work, reply: ToolReply) -> bool:
+    async def _follow(self, work: Work, reply: ToolReply) -> bool:
         """Take the expert's code as it is; without any, let the local model rewrite."""
         code = code_in(reply.answer, work.task)
         if code is not None and defines(code, work.task):
@@ -133,12 +132,14 @@ class CodingAgent:
         code = await self._coder.apply(work.task, reply.answer)
         return (await self._try(work, code, step="rewrite")).passed
 
-    async def _try(self, work: _Work, code: str, *, step: str) -> SandboxResult:
+    async def _try(self, work: Work, code: str, *, step: str) -> SandboxResult:
         result = await anyio.to_thread.run_sync(
             lambda: run_tests(code, work.task.checks, timeout_s=_TEST_TIMEOUT_S)
         )
-        work.code = code
         work.attempts += step != "expert_code"
+        # An attempt that defines nothing is no step forward: the last real one stays.
+        if result.passed or not work.code or defines(code, work.task):
+            work.code, work.failure = code, result.output
         if not result.passed:
             work.failures.append(result.output)
         self._emit(
@@ -153,7 +154,7 @@ class CodingAgent:
         )
         return result
 
-    def _note_reply(self, work: _Work, reply: ToolReply, started: float) -> None:
+    def _note_reply(self, work: Work, reply: ToolReply, started: float) -> None:
         work.asked.append(reply.status)
         work.cost_usd += _decimal(reply.cost_usd)
         told = asdict(reply)
@@ -162,14 +163,14 @@ class CodingAgent:
         self._emit({"event": "asked", "task": work.task.id, **told, "seconds": seconds})
 
     async def _report(
-        self, work: _Work, reply: ToolReply, tools: ExpertTools, *, passed: bool
+        self, work: Work, reply: ToolReply, tools: ExpertTools, *, passed: bool
     ) -> None:
         count = len(work.task.tests)
-        evidence = f"all {count} tests pass" if passed else work.failures[-1][:500]
+        evidence = f"all {count} tests pass" if passed else work.failure[:500]
         said = await tools.report(reply.question_id, solved=passed, evidence=evidence)
         self._emit({"event": "reported", "task": work.task.id, "said": said[:200]})
 
-    def _end(self, work: _Work, ending: Ending) -> TaskResult:
+    def _end(self, work: Work, ending: Ending) -> TaskResult:
         result = TaskResult(
             task=work.task.id,
             ending=ending,
@@ -183,16 +184,17 @@ class CodingAgent:
         return result
 
 
-def question_about(task: Task, code: str, failures: Sequence[str]) -> dict[str, object]:
-    """Return the arguments of `ask_expert` for a task two attempts have failed."""
+def question_about(work: Work) -> dict[str, object]:
+    """Return the arguments of `ask_expert` for a task the local attempts failed."""
+    tried = [f"attempt {n}: {text[:400]}" for n, text in enumerate(work.failures, 1)]
     return {
         "question": "Which Python code solves the task in the context and passes the "
         "tests shown there? Reply with the whole solution in one code block, only code.",
-        "context": task.statement,
-        "tried": [f"attempt {n}: {text[:400]}" for n, text in enumerate(failures, 1)],
-        "my_answer": code,
-        "error": failures[-1] if failures else None,
-        "task": task.id,
+        "context": work.task.statement,
+        "tried": tried,
+        "my_answer": work.code,
+        "error": work.failure,
+        "task": work.task.id,
     }
 
 
@@ -216,7 +218,7 @@ async def work_through(
         expert_ready: Whether asking makes sense yet.
     """
     results: list[TaskResult] = []
-    put_off: list[_Work] = []
+    put_off: list[Work] = []
     async with AsyncExitStack() as stack:
         tools: ExpertTools | None = None
         for task in tasks:

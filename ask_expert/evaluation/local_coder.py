@@ -11,7 +11,7 @@ from ask_expert.question import Turn
 
 _SYSTEM = (
     "You are a Python programmer. Reply with one Python code block that holds the "
-    "whole solution, and nothing else."
+    "whole solution, without the tests, and nothing else."
 )
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _OPEN_FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -37,11 +37,16 @@ def defines(code: str, task: Task) -> bool:
     except (SyntaxError, ValueError):
         return False
     called = set(re.findall(r"\b([A-Za-z_]\w*)\s*\(", "\n".join(task.tests)))
-    return any(
-        node.name in called
-        for node in module.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    )
+    made: set[str] = set()
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                made.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                made.add(name)
+            case _:
+                continue
+    return bool(called & made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,7 @@ class LocalCoder:
             Turn(
                 role="user",
                 text=f"That is wrong:\n{failure}\n{hint}\n"
-                "Think of another way. Reply with the whole corrected code.",
+                "Reply with the whole corrected solution, without the tests.",
             ),
         ]
         return await self._code(task, turns, temperature=0.8)

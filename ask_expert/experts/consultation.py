@@ -239,6 +239,7 @@ async def _settle(
         answer,
         desk.clock(),
         assumed_input_tokens=rung.quote.input_tokens,
+        assumed_output_tokens=rung.ceiling(granted.nusd),
     )
     if rung.quote.source == "assumed":
         charge = replace(charge, source="assumed")

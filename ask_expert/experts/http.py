@@ -63,6 +63,8 @@ def new_client() -> httpx.AsyncClient:
             max_connections=64, max_keepalive_connections=8, keepalive_expiry=5
         ),
         headers={"user-agent": "ask-expert", "accept-encoding": "gzip"},
+        # A proxy of the environment has no way to this machine's own loopback.
+        mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
     )
 
 

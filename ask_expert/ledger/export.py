@@ -65,8 +65,9 @@ def moment(us: int) -> str:
 
 def _words(name: str, value: Any) -> dict[str, object]:
     if name in _MOMENTS:
-        known = value is not None and int(value) < FOREVER_US
-        return {_MOMENTS[name]: moment(int(value)) if known else None}
+        if value is None or value >= FOREVER_US:
+            return {_MOMENTS[name]: None}
+        return {_MOMENTS[name]: moment(value)}
     if name.endswith("_nusd"):
         dollars = None if value is None else f"{usd(value):f}"
         return {name: value, f"{name.removesuffix('_nusd')}_usd": dollars}
@@ -86,7 +87,8 @@ def _line(row: Mapping[Any, Any]) -> dict[str, object]:
 
 def _jsonl(lines: Iterator[dict[str, object]], file: TextIO) -> int:
     count = 0
-    for count, line in enumerate(lines, 1):
+    for line in lines:
+        count += 1
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return count
 
@@ -95,7 +97,8 @@ def _csv(header: list[str], lines: Iterator[dict[str, object]], file: TextIO) ->
     writer = csv.DictWriter(file, header, lineterminator="\r\n")
     writer.writeheader()
     count = 0
-    for count, line in enumerate(lines, 1):
+    for line in lines:
+        count += 1
         writer.writerow({name: _cell(value) for name, value in line.items()})
     return count
 

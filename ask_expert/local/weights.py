@@ -51,6 +51,11 @@ class Weights:
     hub_file: str | None = None
     packages: tuple[str, ...] = ()
 
+    @property
+    def alias(self) -> str:
+        """Name under which a server of ours lists the model."""
+        return self.file.removesuffix(".gguf")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

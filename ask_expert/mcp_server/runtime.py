@@ -67,13 +67,13 @@ class Runtime:
         Raises:
             AskExpertError: Settings, policy or ledger are wrong; a later call tries anew.
         """
+        if self._escalator is None and self._ready and self._ready.is_set():
+            self._ready = None  # it failed before; the user may have mended it
         self.warm_up()
         if self._ready is not None:
             await self._ready.wait()
         if self._escalator is None:
-            error = self._error or AskExpertError("The server is closing.")
-            self._ready = None
-            raise error
+            raise self._error or AskExpertError("The server is closing.")
         return self._escalator
 
     @property

@@ -19,7 +19,7 @@ from mcp.server.mcpserver import MCPServer
 
 from ask_expert.mcp_server import logs, texts
 from ask_expert.mcp_server.runtime import Runtime
-from ask_expert.mcp_server.tools import Connection, add_tools
+from ask_expert.mcp_server.tools import Connection, build_tools
 
 _GREETINGS = {"initialize", "server/discover", "ping"}
 
@@ -35,7 +35,7 @@ def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
                 runtime.warm_up()
             return await call_next(ctx)
 
-    server: MCPServer[Any] = MCPServer(
+    return MCPServer(
         "ask-expert",
         title="ask-expert",
         instructions=texts.INSTRUCTIONS,
@@ -43,9 +43,8 @@ def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
         log_level="WARNING",
         subscriptions=False,
         middleware=[WarmUp()],
+        tools=build_tools(runtime, connection),
     )
-    add_tools(server, runtime, connection)
-    return server
 
 
 async def serve_stdio(home: Path, flags: Mapping[str, object]) -> None:

@@ -4,18 +4,20 @@ import contextlib
 import getpass
 import json
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BeforeValidator, Field
 
+from ask_expert.budget import Room
 from ask_expert.errors import AskExpertError, ConfigError
 from ask_expert.mcp_server import texts
 from ask_expert.mcp_server.runtime import Runtime
@@ -61,20 +63,25 @@ class Connection:
         return cls(session=session, project=str(Path.cwd()))
 
 
-def add_tools(server: MCPServer[Any], runtime: Runtime, connection: Connection) -> None:
-    """Register the three tools."""
+def build_tools(runtime: Runtime, connection: Connection) -> list[Tool]:
+    """Return the three tools."""
+    return [
+        _ask_expert(runtime, connection),
+        _report_outcome(runtime, connection),
+        _expert_status(runtime, connection),
+    ]
 
-    @server.tool(
-        description=texts.ASK,
-        annotations=ToolAnnotations(
-            title="Ask an expert",
-            read_only_hint=False,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=True,
-        ),
-        meta={"anthropic/alwaysLoad": True},
-    )
+
+def _tool(function: Callable[..., Any], description: str, **more: Any) -> Tool:
+    tool = Tool.from_function(function, description=description, **more)
+    # Titles repeat the names, and every byte is read by the agent at every turn.
+    tool.parameters.pop("title", None)
+    for argument in tool.parameters.get("properties", {}).values():
+        argument.pop("title", None)
+    return tool
+
+
+def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
     async def ask_expert(  # noqa: PLR0913, PLR0917  # one parameter an argument
         context_: Context[Any],
         question: Annotated[str, Field(description=texts.QUESTION)],
@@ -109,16 +116,21 @@ def add_tools(server: MCPServer[Any], runtime: Runtime, connection: Connection) 
             raise ToolError(str(reply)) from reply
         return _result(reply)
 
-    @server.tool(
-        description=texts.REPORT,
+    return _tool(
+        ask_expert,
+        texts.ASK,
         annotations=ToolAnnotations(
-            title="Report the outcome",
+            title="Ask an expert",
             read_only_hint=False,
             destructive_hint=False,
             idempotent_hint=True,
-            open_world_hint=False,
+            open_world_hint=True,
         ),
+        meta={"anthropic/alwaysLoad": True},
     )
+
+
+def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
     async def report_outcome(
         context_: Context[Any],
         question_id: Annotated[str, Field(description=texts.QUESTION_ID)],
@@ -137,14 +149,20 @@ def add_tools(server: MCPServer[Any], runtime: Runtime, connection: Connection) 
             raise ToolError(str(failure)) from failure
         return _json({"question_id": question_id, "verdict": verdict})
 
-    @server.tool(
-        description=texts.STATUS,
+    return _tool(
+        report_outcome,
+        texts.REPORT,
         annotations=ToolAnnotations(
-            title="Expert status",
-            read_only_hint=True,
+            title="Report the outcome",
+            read_only_hint=False,
+            destructive_hint=False,
+            idempotent_hint=True,
             open_world_hint=False,
         ),
     )
+
+
+def _expert_status(runtime: Runtime, connection: Connection) -> Tool:
     async def expert_status(
         context_: Context[Any],
         question_id: Annotated[_Text, Field(description=texts.QUESTION_ID)] = None,
@@ -157,19 +175,26 @@ def add_tools(server: MCPServer[Any], runtime: Runtime, connection: Connection) 
             rooms = await escalator.rooms(caller)
         except AskExpertError as failure:
             raise ToolError(str(failure)) from failure
-        return _json(
-            {
-                "policy": escalator.policy_name,
-                "budgets": [
-                    {
-                        "budget": room.cap.label,
-                        "left_usd": _number(room.left_nusd),
-                        "left_calls": room.calls_left,
-                    }
-                    for room in rooms
-                ],
-            }
-        )
+        return _json({"policy": escalator.policy_name, "budgets": _budgets(rooms)})
+
+    return _tool(
+        expert_status,
+        texts.STATUS,
+        annotations=ToolAnnotations(
+            title="Expert status", read_only_hint=True, open_world_hint=False
+        ),
+    )
+
+
+def _budgets(rooms: Sequence[Room]) -> list[dict[str, object]]:
+    return [
+        {
+            "budget": room.cap.label,
+            "left_usd": _number(room.left_nusd),
+            "left_calls": room.calls_left,
+        }
+        for room in rooms
+    ]
 
 
 async def _ask(runtime: Runtime, question: Question) -> Reply | AskExpertError:

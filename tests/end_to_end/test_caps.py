@@ -139,7 +139,7 @@ async def test_a_server_killed_between_send_and_settle_leaves_its_money_counted_
         call(server, "Why does it hang?")
         await anyio.to_thread.run_sync(provider.wait_for_requests, 1)
         os.kill(server.pid, signal.SIGKILL)
-        server.wait()
+        server.communicate()
         provider.release()
         listed = cli(home, "ledger", "list")
         after_crash = report(home)
@@ -177,12 +177,14 @@ async def test_a_client_that_closes_its_end_mid_call_loses_nothing(
         server.stdin.close()
         server.terminate()
         provider.release()
-        status = await anyio.to_thread.run_sync(server.wait)
+        await anyio.to_thread.run_sync(server.wait)
+        assert server.stdout is not None
+        server.stdout.close()
 
         async with connected(home, tmp_path) as client:
             again = await ask(client, "Why does it hang?")
 
-    assert status == 0
+    assert server.returncode == 0
     assert rows(home, "SELECT state FROM tries") == [("settled",)]
     assert (again["status"], again["cached"]) == ("answered", True)
     assert len(provider.requests) == 1

@@ -47,7 +47,7 @@ def open_reservations(home: Path) -> int:
         (Behaviour(status=400, message="Bad field."), "Bad field"),
         (Behaviour(status=401, message="Wrong key."), "Wrong key"),
         (Behaviour(status=404, message="No such model."), "No such model"),
-        (Behaviour(status=429, code="insufficient_quota"), "quota"),
+        (Behaviour(status=429, code="insufficient_quota"), "no credit left"),
     ],
     ids=["400", "401", "404", "quota"],
 )
@@ -208,7 +208,7 @@ async def test_files_outside_the_folder_secret_or_binary_are_left_out_and_named(
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    (project / "a.py").write_text("one\ntwo\nthree\nfour\n")
+    (project / "a.py").write_text("alpha9\nbeta9\ngamma9\ndelta9\n")
     (project / ".env").write_text("X=1\n")
     (project / "blob").write_bytes(b"\0\1\2")
     (tmp_path / "other.txt").write_text("not yours")
@@ -224,8 +224,8 @@ async def test_files_outside_the_folder_secret_or_binary_are_left_out_and_named(
             )
 
     body = provider.requests[0].body
-    assert b"two" in body
-    assert b"one" not in body
+    assert b"beta9" in body
+    assert b"alpha9" not in body
     assert b"not yours" not in body
     assert [line.split(": ")[0] for line in reply["left_out"]] == [
         ".env",

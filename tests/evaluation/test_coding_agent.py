@@ -330,6 +330,8 @@ def test_text_without_a_block_is_no_code() -> None:
     [
         ("def f(x): return x", True),
         ("class f: pass", True),
+        ("f = lambda x: x", True),
+        ("import math\n\ny = f(2)", False),
         ("def g(x): return x", False),
         ("def f(x: return", False),
         ("", False),

@@ -1,0 +1,28 @@
+"""`ask-expert demo`: two real models on this machine, an agent, a ledger, a report."""
+
+from typing import Annotated
+
+import typer
+
+from ask_expert.cli.options import Home, folder
+
+
+def demo(
+    expert: Annotated[
+        bool,
+        typer.Option(
+            "--expert", help="Ask the expert of OPENAI_API_KEY or ANTHROPIC_API_KEY."
+        ),
+    ] = False,
+    tasks: Annotated[int, typer.Option(min=1, help="How many coding tasks.")] = 10,
+    home: Home = None,
+) -> None:
+    """Show the whole road with two real models; no key is needed."""
+    from rich.console import Console
+
+    from ask_expert.evaluation.demo import run_demo
+
+    place = folder(None) / "demo" if home is None else folder(home)
+    console = Console()
+    status = run_demo(home=place, use_real_expert=expert, tasks=tasks, console=console)
+    raise typer.Exit(status)

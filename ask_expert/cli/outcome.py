@@ -1,0 +1,30 @@
+"""`ask-expert outcome`: a person's verdict on an expert's answer."""
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from ask_expert.cli import output
+from ask_expert.cli.options import Home, folder
+
+
+def outcome(
+    question_id: str,
+    verdict: Literal["helped", "no-difference", "harmed"],
+    note: Annotated[str | None, typer.Option(help="What it rests on.")] = None,
+    home: Home = None,
+) -> None:
+    """Put on record whether an answer helped."""
+    from ask_expert.cli import verdicts
+
+    output.say(
+        verdicts.record(folder(home), os.environ, question_id, verdict, note=note)
+    )
+
+
+def approve(question_id: str, home: Home = None) -> None:
+    """Approve a question that waits for a person."""
+    from ask_expert.cli import verdicts
+
+    output.say(verdicts.approve(folder(home), os.environ, question_id))

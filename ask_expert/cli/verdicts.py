@@ -1,0 +1,78 @@
+"""What a person says: that an answer helped, that a question may be asked."""
+
+import getpass
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import anyio
+
+from ask_expert import house as houses
+from ask_expert.errors import InvalidQuestionError
+from ask_expert.escalation import Escalator
+from ask_expert.ledger.store import FINAL_AFTER_US
+from ask_expert.reply import Verdict
+
+_SOLVED = {"helped": True, "harmed": False, "no_difference": None}
+
+
+def record(
+    home: Path,
+    environ: Mapping[str, str],
+    question_id: str,
+    word: str,
+    *,
+    note: str | None,
+) -> str:
+    """
+    Put a person's verdict on record; return what was done, as one sentence.
+
+    Raises:
+        InvalidQuestionError: There is no such question.
+    """
+    house = houses.build(home, environ=environ)
+    verdict = cast("Verdict", word.replace("-", "_"))
+
+    async def report() -> None:
+        await Escalator(house).report_outcome(
+            question_id,
+            caller=None,
+            solved=_SOLVED[verdict],
+            evidence=note,
+            verdict=verdict,
+            source="person",
+        )
+
+    with closing(house.ledger) as ledger:
+        anyio.run(report)
+        standing = ledger.standing(question_id, None)
+    late = standing and house.now_us() - standing.created_us > FINAL_AFTER_US
+    flag = " It came more than 24 h later and is flagged so." if late else ""
+    return f"{question_id}: {word} is on record.{flag}"
+
+
+def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
+    """
+    Approve a question; return what happens next, as one sentence.
+
+    Raises:
+        InvalidQuestionError: There is no such question, or it waits for nobody.
+    """
+    house = houses.build(home, environ=environ)
+    with closing(house.ledger) as ledger:
+        standing = ledger.standing(question_id, None)
+        if standing is None:
+            raise InvalidQuestionError(
+                f"There is no question {question_id[:80]!r}; "
+                "`ask-expert ledger list` shows the latest."
+            )
+        if standing.status != "needs_approval":
+            raise InvalidQuestionError(
+                f"{question_id} waits for nobody: its status is {standing.status!r}."
+            )
+        ledger.approve(question_id, by=getpass.getuser(), at_us=house.now_us())
+    return (
+        f"{question_id} is approved. Tell the agent to ask the same question again: "
+        "then an expert is asked, as far as the budgets allow."
+    )

@@ -1,0 +1,116 @@
+"""The experts for people: where each one's key comes from, and what a question costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ask_expert import settings_file
+from ask_expert.errors import ConfigError
+from ask_expert.experts import keys, prices
+from ask_expert.experts.found import experts_from_environment
+from ask_expert.experts.prompt import compose
+from ask_expert.experts.registry import wire_for
+from ask_expert.money import show
+from ask_expert.question import Caller, Question
+from ask_expert.settings import ExpertSettings
+
+_TYPICAL_TOKENS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """
+    Where an expert's key comes from.
+
+    Attributes:
+        expert: The expert's name.
+        where: A variable, a command, the keyring, or nowhere.
+        ready: Whether the expert can be asked.
+        sentence: What is found, or what to set.
+    """
+
+    expert: str
+    where: str
+    ready: bool
+    sentence: str
+
+
+def configured(home: Path, environ: Mapping[str, str]) -> tuple[ExpertSettings, ...]:
+    """
+    Return the experts of the settings, else those that the environment has keys for.
+
+    Raises:
+        ConfigError: The settings are wrong.
+    """
+    return settings_file.load(home).experts or experts_from_environment(environ)
+
+
+def named(name: str, known: Sequence[ExpertSettings]) -> ExpertSettings:
+    """
+    Return the expert of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for expert in known:
+        if expert.name == name:
+            return expert
+    names = ", ".join(expert.name for expert in known)
+    hint = (
+        f"known: {names}" if names else "`ask-expert init` writes a file to name one in"
+    )
+    raise ConfigError(f"there is no expert {name[:40]!r} in the settings; {hint}.")
+
+
+def keep(name: str, key: str) -> str:
+    """
+    Put a key into the system keyring; return which one that is.
+
+    Raises:
+        ConfigError: The key is malformed, or there is no usable keyring.
+    """
+    keys.store_key(name, key)
+    import keyring  # noqa: PLC0415  # an extra
+
+    return f"the keyring {keyring.get_keyring().name!r}"
+
+
+def key_state(expert: ExpertSettings, environ: Mapping[str, str]) -> KeyState:
+    """Return where the key comes from; may take seconds where a command prints it."""
+    variable = keys.variable(expert)
+    if variable and environ.get(variable, "").strip():
+        where = f"variable {variable}"
+    elif expert.key_command:
+        where = "key_command"
+    else:
+        where = "keyring"
+    try:
+        key = keys.key_for(expert, environ)
+    except ConfigError as error:
+        return KeyState(
+            expert=expert.name, where="nowhere", ready=False, sentence=str(error)
+        )
+    if key is None:
+        sentence = "none is needed: it is a server on this machine"
+        return KeyState(expert=expert.name, where="", ready=True, sentence=sentence)
+    return KeyState(expert=expert.name, where=where, ready=True, sentence="found")
+
+
+def typical_cost(expert: ExpertSettings, now: datetime) -> str:
+    """
+    Return the worst case of a question of about 2,000 tokens, as a sentence.
+
+    Raises:
+        ConfigError: Its settings cannot be sent.
+        UnknownPriceError: No price is known.
+    """
+    nobody = Caller(session="", project="", user="")
+    text = "word " * _TYPICAL_TOKENS
+    prompt = compose(Question(text=text, caller=nobody))
+    request = wire_for(expert.api).encode(
+        expert, prompt, max_output_tokens=expert.max_output_tokens
+    )
+    quote = prices.quote(expert, request.body, now)
+    worst = show(quote.worst_case_nusd(expert.max_output_tokens))
+    return f"a question costs at most about {worst}, by {quote.source}"
