@@ -21,7 +21,11 @@ def demo(
     from rich.console import Console
 
     from ask_expert.evaluation.demo import run_demo
+    from ask_expert.evaluation.tasks import coding_tasks
 
+    known = len(coding_tasks())
+    if tasks > known:
+        raise typer.BadParameter(f"there are {known} tasks", param_hint="--tasks")
     place = folder(None) / "demo" if home is None else folder(home)
     console = Console()
     status = run_demo(home=place, use_real_expert=expert, tasks=tasks, console=console)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,8 @@ def private_file(path: Path) -> Generator[TextIO]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            if os.name == "posix" and stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o600)
             yield file
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=path) from error

@@ -11,7 +11,8 @@ import anyio
 from ask_expert import house as houses
 from ask_expert.errors import InvalidQuestionError
 from ask_expert.escalation import Escalator
-from ask_expert.ledger.store import FINAL_AFTER_US
+from ask_expert.ledger.records import Answered
+from ask_expert.ledger.store import FINAL_AFTER_US, Ledger
 from ask_expert.reply import Verdict
 
 _SOLVED = {"helped": True, "harmed": False, "no_difference": None}
@@ -45,10 +46,10 @@ def record(
         )
 
     with closing(house.ledger) as ledger:
+        standing = _standing(ledger, question_id)
         anyio.run(report)
-        standing = ledger.standing(question_id, None)
-    late = standing and house.now_us() - standing.created_us > FINAL_AFTER_US
-    flag = " It came more than 24 h later and is flagged so." if late else ""
+    late = house.now_us() - standing.created_us > FINAL_AFTER_US
+    flag = " It came more than 24 h later: a verdict that was given in time stays." if late else ""
     return f"{question_id}: {word} is on record.{flag}"
 
 
@@ -61,12 +62,7 @@ def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
     """
     house = houses.build(home, environ=environ)
     with closing(house.ledger) as ledger:
-        standing = ledger.standing(question_id, None)
-        if standing is None:
-            raise InvalidQuestionError(
-                f"There is no question {question_id[:80]!r}; "
-                "`ask-expert ledger list` shows the latest."
-            )
+        standing = _standing(ledger, question_id)
         if standing.status != "needs_approval":
             raise InvalidQuestionError(
                 f"{question_id} waits for nobody: its status is {standing.status!r}."
@@ -76,3 +72,13 @@ def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
         f"{question_id} is approved. Tell the agent to ask the same question again: "
         "then an expert is asked, as far as the budgets allow."
     )
+
+
+def _standing(ledger: Ledger, question_id: str) -> Answered:
+    standing = ledger.standing(question_id, None)
+    if standing is None:
+        raise InvalidQuestionError(
+            f"There is no question {question_id[:80]!r}; "
+            "`ask-expert ledger list` shows the latest."
+        )
+    return standing

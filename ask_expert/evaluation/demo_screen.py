@@ -81,23 +81,28 @@ class DemoScreen(AbstractContextManager["DemoScreen"]):
         name, total = step.weights.name, step.weights.size_bytes
         if step.note:
             self.say(f"  {name}: {_short(step.note)}", "yellow")
+            self._forget(name)
             return
         if name not in self._told:
             size = f"{total / 1e6:,.0f} MB"
-            self.say(f"  fetching {name}, {size}, from {step.source}")
+            self.say(f"  fetching {name}, {size}, from {_short(step.source)}")
             self._bar_of[name] = self._bars.add_task(name, total=total)
             self._told[name] = 0.0
         self._bars.update(self._bar_of[name], completed=step.done_bytes)
         share = step.done_bytes / total
         done = step.done_bytes >= total
         if done:
-            self._bars.remove_task(self._bar_of.pop(name))
-            self._told.pop(name)
-            self.say(f"  {name} is here, its sha256 is being checked")
+            self._forget(name)
+            self.say(f"  {name} is here")
         elif share >= self._told[name] + _PLAIN_STEP:
             self._told[name] = share
             if not self._console.is_terminal:
                 self.say(f"  {name}: {share:.0%}")
+
+    def _forget(self, name: str) -> None:
+        if name in self._bar_of:
+            self._bars.remove_task(self._bar_of.pop(name))
+        self._told.pop(name, None)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show one event of the agent."""

@@ -86,9 +86,7 @@ class StandIn:
                 environ=self._environ,
                 report=self._report,
             )
-            with serve_gguf(
-                model, alias=alias(self._weights), threads=threads()
-            ) as url:
+            with serve_gguf(model, alias=self._weights.alias, threads=threads()) as url:
                 _write_settings(self._settings, url, self._weights.alias)
                 self._stop.wait()
         except AskExpertError as error:

@@ -310,13 +310,14 @@ def _insert_thread(
                 expert=request.expert,
             )
         )
-    numbered = set(
-        connection.execute(
+    numbered = {
+        (kind, digest)
+        for kind, digest in connection.execute(
             select(marks.c.kind, marks.c.digest).where(
                 marks.c.thread == question.thread
             )
-        ).tuples()
-    )
+        )
+    }
     new = [
         {"thread": question.thread, "kind": kind, "digest": digest, "number": number}
         for (kind, digest), number in request.marks.items()
