@@ -4,7 +4,7 @@ The commands, their errors, and nothing else.
 A command imports what it runs when it runs: `--help` answers at once.
 """
 
-import contextlib
+import os
 import sys
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -38,7 +38,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     name="ask-expert",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -54,6 +54,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -65,6 +66,9 @@ def main(
     ] = False,
 ) -> None:
     """Ask a stronger model for help when a local one is stuck, within a budget."""
+    del version
+    if context.invoked_subcommand is None:
+        output.say(context.get_help())
 
 
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -88,13 +92,14 @@ def run() -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="ask-expert")
+        status = 0
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the pipe has seen enough; the interpreter's own flush at
-        # the end must not complain either.
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
-        return 0
-    return 0
+        # Whoever read the pipe is gone; the interpreter's own flush at the end must
+        # not complain (docs.python.org/3/library/signal.html#note-on-sigpipe).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status

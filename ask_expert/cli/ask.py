@@ -45,7 +45,7 @@ def ask(  # noqa: PLR0917  # one parameter an option
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Ask an expert, as an agent would; the policy decides and budgets hold."""
+    """Ask an expert, as an agent would; budgets hold."""
     from ask_expert.cli import asking
     from ask_expert.question import Question
 

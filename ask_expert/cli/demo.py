@@ -17,7 +17,7 @@ def demo(
     tasks: Annotated[int, typer.Option(min=1, help="How many coding tasks.")] = 10,
     home: Home = None,
 ) -> None:
-    """Show the whole road with two real models; no key is needed."""
+    """See it all at work on two real models, without a key."""
     from rich.console import Console
 
     from ask_expert.evaluation.demo import run_demo

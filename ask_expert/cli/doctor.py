@@ -12,7 +12,7 @@ _SIGNS = {"ok": "ok", "warning": "note", "wrong": "WRONG"}
 
 
 def doctor(json: Json = False, home: Home = None) -> None:
-    """Look at settings, keys, policy and ledger; exit status 1 if anything is wrong."""
+    """Look at what is set up; exit status 1 if it is wrong."""
     from ask_expert.report.diagnosis import examine
 
     items = examine(folder(home), os.environ)

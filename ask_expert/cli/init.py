@@ -15,7 +15,7 @@ def init(
     ] = False,
     home: Home = None,
 ) -> None:
-    """Write a commented settings file; one that is there is kept."""
+    """Write a commented settings file to start from."""
     from ask_expert.errors import ConfigError
     from ask_expert.settings_file import FILE_NAME
 

@@ -18,7 +18,7 @@ def report(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Show how often an expert was asked, what it cost, and what came of it."""
+    """Show what was asked, what it cost, what it gained."""
     from ask_expert.budget import to_us
     from ask_expert.report import desk, json_form, terminal
     from ask_expert.report import since as times

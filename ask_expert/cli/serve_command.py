@@ -4,7 +4,7 @@ import typer
 
 
 def serve(context: typer.Context) -> None:
-    """Serve MCP over standard input and output; `serve --help` shows its options."""
+    """Serve MCP over standard input and output."""
     from ask_expert.cli.serve import serve as run
 
     raise typer.Exit(run(context.args))

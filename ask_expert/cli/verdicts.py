@@ -49,7 +49,11 @@ def record(
         standing = _standing(ledger, question_id)
         anyio.run(report)
     late = house.now_us() - standing.created_us > FINAL_AFTER_US
-    flag = " It came more than 24 h later: a verdict that was given in time stays." if late else ""
+    flag = (
+        " It came more than 24 h later: a verdict that was given in time stays."
+        if late
+        else ""
+    )
     return f"{question_id}: {word} is on record.{flag}"
 
 

@@ -137,18 +137,21 @@ class CodingAgent:
             lambda: run_tests(code, work.task.checks, timeout_s=_TEST_TIMEOUT_S)
         )
         work.attempts += step != "expert_code"
+        output = result.output
         # An attempt that defines nothing is no step forward: the last real one stays.
         if result.passed or not work.code or defines(code, work.task):
-            work.code, work.failure = code, result.output
+            work.code, work.failure = code, output
+        else:
+            output = "it did not define what the tests call"
         if not result.passed:
-            work.failures.append(result.output)
+            work.failures.append(output)
         self._emit(
             {
                 "event": "tried",
                 "task": work.task.id,
                 "step": step,
                 "passed": result.passed,
-                "output": result.output[-300:],
+                "output": output[-300:],
                 "seconds": round(time.monotonic() - work.started, 1),
             }
         )

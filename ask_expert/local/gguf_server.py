@@ -28,6 +28,11 @@ from ask_expert.errors import ConfigError, LocalModelError
 from ask_expert.experts.http import httpx
 
 INSTALL = "pip install 'ask-expert[demo]'"
+_PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""
+Waiting threads sleep instead of spinning: on an idle machine as fast (16 tokens a
+second with two threads either way), beside one busy core 2.4 times as fast.
+"""
 _STOP_WITHIN_S = 5.0
 _NO_ENGINE = 3
 _LOG_TAIL_CHARS = 600
@@ -49,8 +54,7 @@ def serve_gguf(
     Args:
         model: The GGUF file.
         alias: Model name the server lists and puts into its replies.
-        threads: Threads that compute; its OpenMP threads spin, so one is right
-            wherever other work shares the cores.
+        threads: Threads that compute.
         parallel: Requests served at once; each gets `context` tokens.
         context: Tokens of prompt and answer together, a request.
         start_within_s: Seconds the file may take to load.
@@ -68,7 +72,11 @@ def serve_gguf(
     deadline = time.monotonic() + start_within_s
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**_PATIENT, **os.environ},
         )
         try:
             url = _first_line(child, log, deadline)

@@ -142,16 +142,6 @@ def test_an_unusable_question_is_one_sentence(home: Path) -> None:
     )
 
 
-def test_an_answer_cannot_steer_the_terminal(home: Path) -> None:
-    with Provider(Behaviour(text="\x1b]0;owned\x07\x1b[2Jdone")) as provider:
-        (home / "settings.yaml").write_text(settings_for(provider.url))
-
-        ended = ask_expert("ask", "Why?", environ=KEY)
-
-    assert "\x1b" not in ended.out
-    assert "\\x1b[2Jdone" in ended.out
-
-
 def test_a_key_is_never_printed(home: Path) -> None:
     with Provider(Behaviour(status=401, message="Wrong key")) as provider:
         (home / "settings.yaml").write_text(settings_for(provider.url))

@@ -98,8 +98,17 @@ def test_a_question_is_shown_for_people_without_braces(filled: Path) -> None:
     ended = ask_expert("ledger", "show", "q_1")
 
     assert "rule: check_failed\n" in ended.out
-    assert "      served_model: model-1-turbo\n" in ended.out
+    assert "    served_model: model-1-turbo\n" in ended.out
     assert "{" not in ended.out
+
+
+def test_what_is_on_record_cannot_steer_the_terminal(home: Path) -> None:
+    with closing(Ledger.open(home / "ledger.db")) as ledger:
+        answered(ledger, "q_1", Paid(text="\x1b]0;owned\x07\x1b[2Jdone\x9b1m"))
+
+    ended = ask_expert("ledger", "show", "q_1")
+
+    assert "answer: \\x1b]0;owned\\x07\\x1b[2Jdone\\x9b1m\n" in ended.out
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

@@ -1,0 +1,1 @@
+"""Scripts that measure side by side and print ratios; results stand in RESULTS.md."""
