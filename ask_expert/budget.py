@@ -57,6 +57,7 @@ class Cap:
         end_us: First instant after it.
         nusd: Most that may be spent, in nano-dollars; None is no limit.
         calls: Most tries that may be sent; None is no limit.
+        began: Local date of a calendar window's first instant, for people.
     """
 
     scope: str
@@ -66,13 +67,14 @@ class Cap:
     end_us: int = FOREVER_US
     nusd: int | None = None
     calls: int | None = None
+    began: str = ""
 
     @property
     def label(self) -> str:
         """Name of the window for people, e.g. `day 2026-11-22`."""
         of = f" of {self.expert}" if self.expert else ""
         if self.scope in _CALENDAR:
-            return f"{self.scope} {from_us(self.start_us):%Y-%m-%d}{of}"
+            return f"{self.scope} {self.began}{of}"
         key = self.key.rpartition("\x1f")[2]
         return f"{self.scope} {key}{of}".replace("  ", " ").rstrip()
 
@@ -190,6 +192,7 @@ def _cap(
         end_us=end,
         nusd=None if limit.usd is None else nusd(limit.usd),
         calls=limit.calls,
+        began=f"{from_us(start).astimezone(zone):%Y-%m-%d}" if start else "",
     )
 
 
@@ -251,7 +254,16 @@ def grant(rooms: Iterable[Room], *, want_nusd: int, least_nusd: int) -> int | De
 
 
 def left_nusd(rooms: Iterable[Room]) -> int | None:
-    """Return the smallest room left; None when no cap is in USD."""
+    """
+    Return the smallest room left; None when no cap is in USD.
+
+    What bounds a single call is no stock that runs down, and does not count.
+    """
     return min(
-        (room.left_nusd for room in rooms if room.left_nusd is not None), default=None
+        (
+            room.left_nusd
+            for room in rooms
+            if room.left_nusd is not None and room.cap.scope != "call"
+        ),
+        default=None,
     )

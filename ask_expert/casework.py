@@ -95,12 +95,12 @@ def rooms(
     task = task or house.ledger.current_task(caller, now_us=now_us) or "none"
     found = [
         cap
-        for expert in house.settings.experts
+        for expert in [each.name for each in house.settings.experts] or [""]
         for cap in caps(
             house.limits,
             caller=caller,
             task=task,
-            expert=expert.name,
+            expert=expert,
             now=from_us(now_us),
             zone=house.zone,
         )

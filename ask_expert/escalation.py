@@ -15,6 +15,7 @@ from typing import TypeVar
 import anyio
 import anyio.abc
 import anyio.to_thread
+import structlog
 
 from ask_expert import casework, intake, replies
 from ask_expert.budget import Denied, Room, left_nusd
@@ -32,7 +33,11 @@ from ask_expert.question import Caller, Question
 from ask_expert.redaction import Marks
 from ask_expert.reply import Reply, Verdict, VerdictSource
 
+_MOST_REMEMBERED = 256
+"""Answers kept in memory where the ledger keeps no texts."""
+
 T = TypeVar("T")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _POLL_S = 0.25
 """Pause between two looks at a call that another process has in flight, in seconds."""
@@ -156,6 +161,7 @@ class Escalator:
         """
         Put a verdict on record and return it.
 
+        The verdict on an answer that was given again is one on where it came from.
         Solved means helped, not solved means no difference; only a person, a check
         or a judge may say that advice harmed, by giving `verdict`.
 
@@ -163,12 +169,12 @@ class Escalator:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        await self._standing(question_id, caller)
+        standing = await self._standing(question_id, caller)
         marks = Marks(key=house.mask_key)
         given = verdict or ("helped" if solved else "no_difference")
         masked = house.masker.mask(evidence[:4000], marks) if evidence else None
         outcome = Outcome(
-            question_id=question_id,
+            question_id=standing.question_id,
             verdict=given,
             solved=solved,
             source=source,
@@ -276,7 +282,7 @@ class Escalator:
             flight.result = await consult(house.desk(), call)
             match flight.result:
                 case Settled(answer=answer) if not house.stores_texts:
-                    self._recent[call.question.key or ""] = answer.text
+                    self._remember(call.question.key, answer.text)
                 case Failed(recorded=True, reason=reason):
                     await _in_thread(
                         lambda: house.ledger.end_question(
@@ -287,9 +293,23 @@ class Escalator:
                     return
         except LedgerError as error:
             flight.result = Failed(reason=str(error), recorded=True)
+        except Exception as error:  # noqa: BLE001  # a bug must not end the other calls
+            _log.exception("a consultation broke")
+            reason = (
+                f"An internal error ({type(error).__name__}); see the server's log."
+            )
+            flight.result = Failed(reason=reason, recorded=True, may_be_billed=True)
         finally:
             del self._in_flight[call.question.id]
             flight.done.set()
+
+    def _remember(self, key: str | None, text: str) -> None:
+        """Keep an answer that is not stored while this process lives."""
+        if key is None:
+            return
+        if len(self._recent) >= _MOST_REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+        self._recent[key] = text
 
     async def _conclude(
         self, case: Case, decision: Decision, record: QuestionRecord, result: Result

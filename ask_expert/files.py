@@ -62,14 +62,22 @@ def read_files(
     Returns:
         One attachment a path, in order; one that cannot be sent says why.
     """
-    roots = [_real(root) for root in (project, *folders)]
+    working = _real(project)
+    roots = [_real(folder) for folder in folders]
+    if not _is_everything(working):
+        roots.append(working)
     left = max_bytes
     found: list[Attachment] = []
     for path in paths:
-        attachment = _read(path, project=roots[0], roots=roots, max_bytes=left)
+        attachment = _read(path, project=working, roots=roots, max_bytes=left)
         left -= len((attachment.text or "").encode(errors="surrogatepass"))
         found.append(attachment)
     return tuple(found)
+
+
+def _is_everything(folder: Path) -> bool:
+    """Return whether a folder is no project but the whole disk or home."""
+    return folder == Path(folder.anchor) or folder == _real(Path.home())
 
 
 def _real(path: Path) -> Path:

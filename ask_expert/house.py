@@ -99,12 +99,7 @@ class House:
         return self._keys[expert.name]
 
     def ladder(self) -> tuple[ExpertSettings, ...]:
-        """
-        Return the policy's experts, cheapest first.
-
-        Raises:
-            ConfigError: The policy names one that the settings do not have.
-        """
+        """Return the policy's experts, cheapest first."""
         if self.policy.ladder is None:
             return self.settings.experts
         return tuple(self.settings.expert(name) for name in self.policy.ladder)
@@ -180,6 +175,8 @@ def build(
             update={"experts": experts_from_environment(environ)}
         )
     policy = presets.load(settings.policy, home=home)
+    for name in policy.ladder or ():
+        settings.expert(name)
     house = House(
         home=home,
         settings=settings,
@@ -189,7 +186,6 @@ def build(
         mask_key=_mask_key(home),
         zone=UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone),
     )
-    house.ladder()
     house.ledger.sweep(now_us=house.now_us())
     return house
 

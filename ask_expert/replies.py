@@ -161,4 +161,6 @@ def _reply(case: Case, **fields: object) -> Reply:
         ),
         **fields,
     }
+    # A provider's own words may stand in the reason.
+    values["reason"] = answer_block.clean(str(values["reason"]))
     return Reply(**values)  # pyright: ignore[reportArgumentType]  # fields of Reply

@@ -135,7 +135,13 @@ def test_a_budget_per_expert_is_one_window_an_expert() -> None:
 
 def room(cap_nusd: int | None, used: int = 0, *, calls: int | None = None) -> Room:
     return Room(
-        cap=Cap(scope="day", nusd=cap_nusd, calls=calls, end_us=to_us(NOON)),
+        cap=Cap(
+            scope="day",
+            nusd=cap_nusd,
+            calls=calls,
+            end_us=to_us(NOON),
+            began="2026-11-21",
+        ),
         spent_nusd=used,
         calls=3,
     )
@@ -160,20 +166,27 @@ def test_a_used_up_number_of_calls_denies() -> None:
 
     assert isinstance(verdict, Denied)
     assert verdict.reason == (
-        "All 3 calls of the day 1970-01-01 budget are used; "
+        "All 3 calls of the day 2026-11-21 budget are used; "
         "it renews at 2026-11-22T12:00:00Z."
     )
 
 
 def test_a_denial_says_which_budget_what_is_left_and_when_it_renews() -> None:
-    cap = Cap(scope="day", nusd=10**9, start_us=to_us(NOON), end_us=to_us(NOON) + 1)
+    (cap,) = caps(
+        [Line("day", usd=Decimal(1))],
+        caller=CALLER,
+        task="t",
+        expert="e",
+        now=NOON,
+        zone=ZoneInfo("Asia/Tokyo"),
+    )
     full = Room(cap=cap, spent_nusd=9 * 10**8, reserved_nusd=95 * 10**6)
 
     verdict = Denied(room=full, needed_nusd=10**7)
 
     assert verdict.reason == (
         "The day 2026-11-22 budget of $1.00 has $0.005 left and this needs up to "
-        "$0.01; it renews at 2026-11-22T12:00:00Z."
+        "$0.01; it renews at 2026-11-22T15:00:00Z."
     )
 
 

@@ -87,7 +87,11 @@ def is_approved(connection: Connection, key: str | None) -> bool:
 def current_task(connection: Connection, caller: Caller, *, now_us: int) -> str | None:
     """Return the task of the session's last question while it goes on."""
     row = connection.execute(
-        select(questions.c.id, questions.c.task, questions.c.created_us)
+        select(
+            func.coalesce(questions.c.cached_from, questions.c.id).label("id"),
+            questions.c.task,
+            questions.c.created_us,
+        )
         .where(
             questions.c.session == caller.session,
             questions.c.user == caller.user,

@@ -49,9 +49,12 @@ def reserve(
     The escalation's row must exist. The try is written as `sent`, with the
     output ceiling that the money set aside pays for.
     """
-    balances = [_balance(connection, cap) for cap in request.caps]
+    single = [Room(cap=cap) for cap in request.caps if cap.scope == "call"]
+    balances = [
+        _balance(connection, cap) for cap in request.caps if cap.scope != "call"
+    ]
     verdict = grant(
-        (balance.room for balance in balances),
+        [*single, *(balance.room for balance in balances)],
         want_nusd=request.want_nusd,
         least_nusd=request.least_nusd,
     )
@@ -158,6 +161,9 @@ def rooms(connection: Connection, caps: Iterable[Cap]) -> list[Room]:
     """Return the running sums of the caps' windows, reading only."""
     found: list[Room] = []
     for cap in caps:
+        if cap.scope == "call":  # it bounds each call anew and has no running sum
+            found.append(Room(cap=cap))
+            continue
         row = _window_row(connection, cap)
         found.append(_room(cap, row) if row else _sum_of_tries(connection, cap))
     return found

@@ -158,6 +158,19 @@ def test_every_budget_is_reserved_or_none(ledger: Ledger) -> None:
     assert balance(ledger) == (0, 0, 0)
 
 
+def test_a_budget_for_a_single_call_bounds_each_call_anew(ledger: Ledger) -> None:
+    single = cap(CENT, scope="call")
+
+    granted = [
+        ledger.reserve(
+            question(), request(5 * CENT, [single], least=1), ceiling=tokens, now_us=NOW
+        )
+        for _ in range(3)
+    ]
+
+    assert [each.nusd for each in granted if isinstance(each, Granted)] == [CENT] * 3
+
+
 def test_a_reservation_takes_what_is_left_down_to_its_least(ledger: Ledger) -> None:
     total = cap(CENT)
 
