@@ -184,7 +184,7 @@ def build(
         ledger=Ledger.open(ledger_path(home, settings)),
         environ=environ,
         mask_key=_mask_key(home),
-        zone=UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone),
+        zone=ZoneInfo(settings.time_zone),
     )
     house.ledger.sweep(now_us=house.now_us())
     return house

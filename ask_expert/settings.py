@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -82,6 +83,17 @@ class ExpertSettings(_Strict):
     max_tries: Annotated[int, Field(ge=1, le=10)] = 3
     extra_body: Mapping[str, object] = {}
     extra_headers: Mapping[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_key(cls, data: object) -> object:
+        names = cast("Mapping[str, object]", data) if isinstance(data, Mapping) else ()
+        if "key" in names or "api_key" in names:
+            raise ValueError(
+                "a key does not belong into this file: put it into a variable and "
+                "name that in key_env, or run `ask-expert key set`"
+            )
+        return data
 
     @field_validator("name")
     @classmethod
@@ -215,6 +227,15 @@ class Settings(_Strict):
     reuse_within_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 7 * 24 * 3600
     time_zone: str = "UTC"
     log: LogSettings = LogSettings()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("is no time zone; give e.g. Europe/Berlin") from error
+        return name
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -254,3 +254,20 @@ def test_the_home_is_the_platforms_otherwise(environ: dict[str, str]) -> None:
 
     assert home.is_absolute()
     assert home.name == "ask-expert"
+
+
+def test_a_key_in_the_file_is_refused_with_the_way_to_do_it() -> None:
+    text = (
+        "experts:\n- {name: a, api: anthropic, model: m, api_key: sk-ant-0123456789}\n"
+    )
+
+    with pytest.raises(ConfigError) as failure:
+        yaml_file.parse(text, Settings)
+
+    assert "name that in key_env" in str(failure.value)
+    assert "sk-ant" not in str(failure.value)
+
+
+def test_a_time_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is no time zone"):
+        yaml_file.parse("time_zone: Mars/Olympus", Settings)

@@ -90,14 +90,9 @@ class DemoScreen(AbstractContextManager["DemoScreen"]):
             self._told[name] = 0.0
         self._bars.update(self._bar_of[name], completed=step.done_bytes)
         share = step.done_bytes / total
-        done = step.done_bytes >= total
-        if done:
-            self._forget(name)
-            self.say(f"  {name} is here")
-        elif share >= self._told[name] + _PLAIN_STEP:
+        if share >= self._told[name] + _PLAIN_STEP and not self._console.is_terminal:
             self._told[name] = share
-            if not self._console.is_terminal:
-                self.say(f"  {name}: {share:.0%}")
+            self.say(f"  {name}: {share:.0%}")
 
     def _forget(self, name: str) -> None:
         if name in self._bar_of:

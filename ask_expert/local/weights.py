@@ -66,7 +66,7 @@ class Progress:
         weights: What is fetched.
         source: From where, for people.
         done_bytes: Bytes here so far.
-        note: Something to tell once, e.g. that the hub did not answer.
+        note: Something to tell: that a source failed, or that the file is here.
     """
 
     weights: Weights
@@ -178,6 +178,8 @@ def find(
             report(Progress(weights=weights, source="cache", done_bytes=0, note=note))
         _fetch(weights, path, environ, report)
         is_cached(weights, cache=cache)
+        size, note = weights.size_bytes, f"its sha256 is right; kept as {path}"
+        report(Progress(weights=weights, source="cache", done_bytes=size, note=note))
     return path
 
 

@@ -285,3 +285,59 @@ async def test_a_person_approves_what_the_policy_will_not(
     assert f"ask-expert approve {first['question_id']}" in first["next_step"]
     assert approved.returncode == 0, approved.stderr
     assert (second["status"], "approved" in second["reason"]) == ("answered", True)
+
+
+@pytest.mark.parametrize("storage", ["hash", "none"])
+async def test_texts_that_are_not_stored_are_nowhere_in_the_ledger(
+    home: Path, tmp_path: Path, storage: str
+) -> None:
+    with Provider(Behaviour(text="Hold the lock.")) as provider:
+        write_settings(home, expert(provider.url), storage=storage)
+
+        async with connected(home, tmp_path) as client:
+            first = await ask(client, "Why does it hang?", context="mutex here")
+            again = await ask(client, "Why does it hang?", context="mutex here")
+            await client.call_tool(
+                "report_outcome",
+                {
+                    "question_id": first["question_id"],
+                    "solved": True,
+                    "evidence": "tests passed",
+                },
+            )
+
+    everything = rows(home, "SELECT * FROM questions") + rows(
+        home, "SELECT answer FROM escalations"
+    )
+    everything += rows(home, "SELECT evidence FROM outcomes")
+    for text in ("Why does it hang", "mutex here", "Hold the lock", "tests passed"):
+        assert text not in str(everything)
+    # With a hash the same process knows its answer again; with nothing it cannot.
+    assert bool(again.get("cached")) == (storage == "hash")
+
+
+async def test_an_unknown_price_may_be_asked_at_an_assumed_one(
+    home: Path, tmp_path: Path
+) -> None:
+    policy = always({"scope": "day", "usd": 1})
+    policy["unknown_price"] = "allow"
+    policy["assumed_price"] = {"input_per_mtok": 10, "output_per_mtok": 100}
+    with Provider(Behaviour(input_tokens=100, output_tokens=10)) as provider:
+        write_settings(home, expert(provider.url, price=None), policy=policy)
+
+        async with connected(home, tmp_path) as client:
+            reply = await ask(client, "Why does it hang?")
+
+    assert reply["cost_usd"] == 0.002
+    assert rows(home, "SELECT price_source FROM tries") == [("assumed",)]
+
+
+async def test_the_agent_names_itself_and_its_task(home: Path, tmp_path: Path) -> None:
+    write_settings(home)
+
+    async with connected(home, tmp_path, ASK_EXPERT_SESSION="s_mine") as client:
+        await ask(client, "Why?", task="login page")
+
+    assert rows(home, "SELECT agent, session, task, project FROM questions") == [
+        ("mcp", "s_mine", "login page", str(tmp_path))
+    ]
