@@ -93,7 +93,7 @@ class ExpertSettings(_Strict):
                 "a key does not belong into this file: put it into a variable and "
                 "name that in key_env, or run `ask-expert key set`"
             )
-        return data
+        return cast("object", data)
 
     @field_validator("name")
     @classmethod

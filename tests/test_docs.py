@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import pytest
-from click import Command, Group
 from mcp import Client
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from ask_expert import errors
@@ -34,9 +34,9 @@ MARKDOWN = documents.files()
 PACKAGE = documents.ROOT / "ask_expert"
 
 
-def commands(command: Command, path: str) -> Iterator[tuple[str, Command]]:
+def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield every command that runs, with the words that run it."""
-    if isinstance(command, Group):
+    if isinstance(command, TyperGroup):
         for name, each in command.commands.items():
             yield from commands(each, f"{path} {name}")
     else:
@@ -228,9 +228,9 @@ def test_every_link_leads_to_a_file_and_heading_that_exist(file: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (file.parent / path).resolve() if path else file
-        if not target.exists():
-            broken.append(link)
-        elif anchor and anchor not in documents.anchors(target.read_text("utf-8")):
+        if not target.exists() or (
+            anchor and anchor not in documents.anchors(target.read_text("utf-8"))
+        ):
             broken.append(link)
 
     assert broken == []
@@ -282,17 +282,15 @@ def test_every_command_that_a_page_names_exists_with_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [word for word in line.split() if word not in {"COMMAND", "…"}]
-    group: Command = get_command(app)
+    group: Any = get_command(app)
     path = [words.pop(0)]
-    while isinstance(group, Group) and words and not words[0].startswith("-"):
+    while isinstance(group, TyperGroup) and words and not words[0].startswith("-"):
         group = group.commands[words[0]]
         path.append(words.pop(0))
-    used = {word for word in re.sub(r"\"[^\"]*\"", "", " ".join(words)).split()}
-    used = {word for word in used if word.startswith("--")}
+    unquoted = re.sub(r"\"[^\"]*\"", "", " ".join(words))
+    used = {word for word in unquoted.split() if word.startswith("--")}
 
-    known = (
-        options(" ".join(path), capsys) if used and " ".join(path) in COMMANDS else used
-    )
+    known = options(" ".join(path), capsys) if used else used
 
     assert used <= known
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.abc import TaskStatus
 from mcp.server.context import (
     CallNext,
     HandlerResult,
@@ -58,16 +59,20 @@ async def serve_stdio(home: Path, flags: Mapping[str, object]) -> None:
     logs.configure()
     session = os.environ.get("ASK_EXPERT_SESSION") or f"s_{secrets.token_hex(8)}"
     runtime = Runtime(home=home, flags=dict(flags))
-    async with anyio.create_task_group() as watch, runtime.open():
-        watch.start_soon(_end_on_signal, runtime)
-        server = build_server(runtime, Connection.of_this_process(session))
-        await server.run_stdio_async()
+    async with anyio.create_task_group() as watch:
+        await watch.start(_end_on_signal, runtime)
+        async with runtime.open():
+            server = build_server(runtime, Connection.of_this_process(session))
+            await server.run_stdio_async()
+        # Signals are watched until the last paid call is booked.
         watch.cancel_scope.cancel()
 
 
-async def _end_on_signal(runtime: Runtime) -> None:
-    stop = [signal.SIGTERM, signal.SIGINT]
-    with anyio.open_signal_receiver(*stop) as signals:
+async def _end_on_signal(
+    runtime: Runtime, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
             # The reader of standard input blocks in a thread and cannot be
             # cancelled, so the process is left without waiting for it.
