@@ -48,8 +48,8 @@ def _keyed(table: str, *, command: str = "command", env: str = "env") -> Any:
 
     def read(data: Mapping[str, Any]) -> Entry:
         entry = data[table]["expert"]
-        program = entry[command]
-        argv = program if isinstance(program, list) else [program, *entry["args"]]
+        program: str | list[str] = entry[command]
+        argv = [program, *entry["args"]] if isinstance(program, str) else program
         known = {command, env, "args"}
         return Entry(
             argv=tuple(argv),
