@@ -199,6 +199,15 @@ def test_every_table_and_column_of_the_ledger_has_its_place() -> None:
         assert described == set(table.columns.keys()), name
 
 
+def test_every_room_stands_on_the_page_about_the_design() -> None:
+    named = set(documents.code(documents.text("docs/explanation/design.md")))
+    entries = (each for each in PACKAGE.iterdir() if not each.name.startswith("__"))
+
+    rooms = {f"{each.name}/" if each.is_dir() else each.name for each in entries}
+
+    assert rooms - {"py.typed"} - named == set()
+
+
 def test_every_environment_variable_has_a_row() -> None:
     described = set(
         documents.named_rows(documents.text("docs/reference/environment.md"))

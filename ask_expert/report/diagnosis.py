@@ -28,7 +28,7 @@ from ask_expert.yaml_file import nearest
 State = Literal["ok", "warning", "wrong"]
 
 _PACKAGES = ("mcp", "httpx2", "SQLAlchemy", "alembic", "pydantic", "genai-prices")
-_OWN_VARIABLES = ("HOME", "SESSION", "CACHE")
+_OWN_VARIABLES = ("HOME", "SESSION", "CACHE", "HUB")
 _LOCAL_S = 2.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
