@@ -171,7 +171,7 @@ class SendSettings(_Strict):
         local_answer: Whether the expert sees the agent's own answer: `review`
             shows it, which fixes fewer and breaks fewer; `omit` does not.
         folders: Folders outside the working folder that `files` may name.
-        max_bytes: Most bytes of one question, files included, after masking.
+        max_bytes: Most bytes of one question's texts, and again of its files.
         allow: Patterns of look-alikes that are never masked.
     """
 

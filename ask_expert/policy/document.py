@@ -243,7 +243,7 @@ class Budget(_Strict):
     Attributes:
         scope: What the limit is counted over.
         usd: Most money, in USD; 0 lets nothing be spent.
-        calls: Most escalations.
+        calls: Most tries sent; a retry counts anew.
         per: `expert` counts each expert by itself.
     """
 
