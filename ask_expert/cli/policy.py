@@ -54,14 +54,21 @@ def replay(
         Path | None,
         typer.Option(dir_okay=False, help="JSON lines of {id, text, facts}."),
     ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Replay the questions on record instead.")
+    ] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Show which policy decides what on the same questions, and by which rule."""
     from ask_expert.report import policies
 
-    del home
-    table = policies.replayed(names or [], questions=questions, folder=Path.cwd())
+    if ledger:
+        table = policies.replayed_from_ledger(
+            names or [], folder=Path.cwd(), home=folder(home), environ=os.environ
+        )
+    else:
+        table = policies.replayed(names or [], questions=questions, folder=Path.cwd())
     if json:
         output.as_json(policies.replay_json(table))
         return

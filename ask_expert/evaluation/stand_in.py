@@ -26,6 +26,7 @@ experts:
     price: {{input_per_mtok: {input_usd}, output_per_mtok: {output_usd}}}
     max_output_tokens: 512
     context_window: 4096
+    extra_body: {{temperature: 0}}  # the same answers in every run
 send:
   # A small expert that is shown a wrong answer tends to repeat it.
   local_answer: omit

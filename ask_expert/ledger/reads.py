@@ -199,6 +199,15 @@ def latest_questions(connection: Connection, limit: int) -> Rows:
     ).all()
 
 
+def decided_questions(connection: Connection) -> Rows:
+    """Return id, texts and facts of every question that was not a repeat, in order."""
+    return connection.execute(
+        select(questions.c.id, questions.c.texts, questions.c.facts)
+        .where(questions.c.cached_from.is_(None))
+        .order_by(questions.c.created_us)
+    ).all()
+
+
 def tries_of(connection: Connection, question_ids: Sequence[str]) -> Rows:
     """Return the tries of some questions in the order they were sent."""
     return connection.execute(

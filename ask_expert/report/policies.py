@@ -6,9 +6,18 @@ from pathlib import Path
 from ask_expert import settings_file
 from ask_expert.errors import ConfigError
 from ask_expert.experts.found import experts_from_environment
+from ask_expert.ledger import reads
+from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.policy import presets
 from ask_expert.policy.check import Finding, check
-from ask_expert.policy.simulate import Table, compare, parse_rows, shipped_rows
+from ask_expert.policy.simulate import (
+    ReplayRow,
+    Table,
+    compare,
+    parse_rows,
+    shipped_rows,
+)
+from ask_expert.report import desk
 from ask_expert.settings import ExpertSettings
 
 
@@ -80,6 +89,33 @@ def replayed(names: Sequence[str], *, questions: Path | None, folder: Path) -> T
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", file=questions) from error
     return compare(policies, parse_rows(lines, file=questions))
+
+
+def replayed_from_ledger(
+    names: Sequence[str], *, folder: Path, home: Path, environ: Mapping[str, str]
+) -> Table:
+    """
+    Return every policy's decision on the questions on record, oldest first.
+
+    Each is decided from the facts that were known when it was asked.
+
+    Raises:
+        ConfigError: A policy cannot be read.
+        LedgerError: The ledger cannot be read.
+    """
+    policies = [presets.load(name, home=folder) for name in names or presets.PRESETS]
+    with desk.opened(home, environ) as open_desk:
+        ledger = open_desk.ledger
+        with translated_errors(ledger.path), reading(ledger.engine) as connection:
+            rows = [
+                ReplayRow(
+                    id=row.id,
+                    text=(row.texts or {}).get("question", ""),
+                    facts=row.facts,
+                )
+                for row in reads.decided_questions(connection)
+            ]
+    return compare(policies, rows)
 
 
 def replay_cells(table: Table) -> list[tuple[str, ...]]:

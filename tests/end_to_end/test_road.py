@@ -341,3 +341,20 @@ async def test_the_agent_names_itself_and_its_task(home: Path, tmp_path: Path) -
     assert rows(home, "SELECT agent, session, task, project FROM questions") == [
         ("mcp", "s_mine", "login page", str(tmp_path))
     ]
+
+
+async def test_questions_on_record_are_replayed_under_other_policies(
+    home: Path, tmp_path: Path
+) -> None:
+    with Provider() as provider:
+        write_settings(home, expert(provider.url), policy="balanced")
+        async with connected(home, tmp_path) as client:
+            reply = await ask(client, "Why?", tried=["one way"])
+
+    replayed = cli(home, "policy", "replay", "--ledger", "frugal", "balanced")
+
+    assert replayed.returncode == 0, replayed.stderr
+    assert (
+        f"{reply['question_id']}: frugal stay_local (otherwise), "
+        "balanced escalate (failed_attempts at_least 1)"
+    ) in replayed.stdout
