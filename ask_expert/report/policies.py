@@ -110,7 +110,7 @@ def replayed_from_ledger(
             rows = [
                 ReplayRow(
                     id=row.id,
-                    text=(row.texts or {}).get("question", ""),
+                    text="",  # a decision rests on facts alone
                     facts=row.facts,
                 )
                 for row in reads.decided_questions(connection)
