@@ -144,9 +144,11 @@ class Escalator:
         house = self._house
         await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
         standing = await self._standing(question_id, caller)
-        if standing.status == "answered" and standing.answer:
-            return replies.stored(question_id, standing, now_us=house.now_us())
-        return replies.standing_status(standing)
+        if standing.status != "answered" or not standing.answer:
+            return replies.standing_status(standing)
+        if standing.question_id == question_id:
+            return replies.fetched(standing)
+        return replies.stored(question_id, standing, now_us=house.now_us())
 
     async def report_outcome(
         self,

@@ -94,6 +94,22 @@ def stored(case_id: str, standing: Answered, *, now_us: int, masked: int = 0) ->
     )
 
 
+def fetched(standing: Answered) -> Reply:
+    """Return the answer of a question that was pending, with what it cost."""
+    text = standing.answer or ""
+    return Reply(
+        status="answered",
+        question_id=standing.question_id,
+        thread=standing.thread,
+        reason=f"{standing.reason}.",
+        next_step=advice.apply_answer(standing.question_id, marks="«SECRET:" in text),
+        answer=answer_block.block(text, standing.expert or "?"),
+        cost_nusd=standing.cost_nusd,
+        asked=standing.expert,
+        served=standing.served,
+    )
+
+
 def pending(question_id: str, thread: str | None, *, masked: int = 0) -> Reply:
     """Return the reply to a question whose answer takes longer than the patience."""
     return Reply(

@@ -46,9 +46,9 @@ def hub_chunks(url: str) -> Iterator[bytes]:
             response.raise_for_status()
             yield from response.iter_bytes(_CHUNK_BYTES)
     except httpx.HTTPStatusError as error:
-        raise WeightsError(f"{url}: HTTP {error.response.status_code}") from error
+        raise WeightsError(f"HTTP {error.response.status_code} from {url}") from error
     except httpx.HTTPError as error:
-        raise WeightsError(f"{url}: {type(error).__name__} {error}".strip()) from error
+        raise WeightsError(f"{type(error).__name__} ({error}) at {url}") from error
 
 
 def package_chunks(

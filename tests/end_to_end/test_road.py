@@ -233,7 +233,7 @@ async def test_a_slow_answer_becomes_pending_and_is_fetched_later(
     assert (first["status"], again["status"]) == ("pending", "pending")
     assert again["question_id"] == first["question_id"]
     assert "expert_status" in first["next_step"]
-    assert fetched["status"] == "answered"
+    assert (fetched["status"], fetched["cost_usd"]) == ("answered", 0.00042)
     assert len(provider.requests) == 1
 
 

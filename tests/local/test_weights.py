@@ -272,7 +272,9 @@ def test_a_hub_that_does_not_have_it_is_told_and_the_registry_asked(
 
 
 def test_an_unreachable_hub_is_told_by_name(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:1/who/what.*ConnectError"):
+    with pytest.raises(
+        WeightsError, match=r"ConnectError.* at http://127\.0\.0\.1:1/who/what"
+    ):
         find(
             on_hub(),
             cache=tmp_path,
