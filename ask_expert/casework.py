@@ -11,6 +11,10 @@ from ask_expert.ledger.records import QuestionRecord
 from ask_expert.policy import decide as policy_decide
 from ask_expert.policy.decide import Decision
 from ask_expert.question import Caller, Facts, Prompt
+from ask_expert.redaction import Marks
+
+_MOST_READ_CHARS = 200_000
+_MOST_EVIDENCE_CHARS = 4_000
 
 
 def facts(case: Case) -> Facts:
@@ -86,6 +90,15 @@ def _stored_texts(house: House, case: Case) -> dict[str, object]:
         kept = replace(case, attachments=named)
     sent = prompt(house, kept).turns[-1].text
     return {"question": case.question.text, "sent": sent}
+
+
+def evidence(house: House, text: str | None) -> str | None:
+    """Return what an outcome rests on, masked, as far as texts are stored."""
+    if not text or not house.stores_texts:
+        return None
+    # Masked before it is cut: half a secret is a secret, too.
+    marks = Marks(key=house.mask_key)
+    return house.masker.mask(text[:_MOST_READ_CHARS], marks)[:_MOST_EVIDENCE_CHARS]
 
 
 def rooms(

@@ -7,9 +7,10 @@ on when the agent that asked is gone, and its answer waits in the ledger.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio
@@ -20,17 +21,17 @@ import structlog
 from ask_expert import casework, intake, replies
 from ask_expert.budget import Denied, Room, left_nusd
 from ask_expert.errors import InvalidQuestionError, LedgerError
-from ask_expert.experts.consultation import consult
+from ask_expert.experts.consultation import ABANDONED, consult
 from ask_expert.experts.desk import Call, Failed, Result, Settled
 from ask_expert.house import NO_EXPERT, House
+from ask_expert.in_flight import InFlight, book_later
 from ask_expert.intake import Case
-from ask_expert.ledger.owner import is_dead
+from ask_expert.ledger.owner import is_dead, this_process
 from ask_expert.ledger.records import Answered, Joined, Outcome, QuestionRecord
 from ask_expert.policy.decide import Decision
 from ask_expert.policy.decide import advice as advise
 from ask_expert.preview import Preview, preview
 from ask_expert.question import Caller, Question
-from ask_expert.redaction import Marks
 from ask_expert.reply import Reply, Verdict, VerdictSource
 
 _MOST_REMEMBERED = 256
@@ -43,15 +44,6 @@ _POLL_S = 0.25
 """Pause between two looks at a call that another process has in flight, in seconds."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _InFlight:
-    """A call of this process that is on its way."""
-
-    call: Call
-    done: anyio.Event = field(default_factory=anyio.Event)
-    result: Result | None = None
-
-
 class Escalator:
     """
     Answers questions; use it as `async with escalator.open():`.
@@ -61,8 +53,10 @@ class Escalator:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._in_flight: dict[str, _InFlight] = {}
+        self._in_flight: dict[str, InFlight] = {}
+        self._by_key: dict[str, str] = {}
         self._recent: dict[str, str] = {}
+        self._closing = False
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
@@ -83,9 +77,10 @@ class Escalator:
         return len(self._in_flight)
 
     async def drained(self) -> None:
-        """Wait until no expert is being asked."""
-        for flight in list(self._in_flight.values()):
-            await flight.done.wait()
+        """Take no more questions, and wait until no expert is being asked."""
+        self._closing = True
+        while self._in_flight:
+            await next(iter(self._in_flight.values())).done.wait()
 
     async def ask(self, question: Question) -> Reply:
         """
@@ -97,6 +92,8 @@ class Escalator:
         """
         house = self._house
         case = await _in_thread(lambda: intake.take_in(house, question))
+        if self._closing:
+            return replies.unavailable(case, "The server is ending.")
         known = await self._recall(case)
         if known is not None:
             return known
@@ -142,10 +139,11 @@ class Escalator:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
-        standing = await self._standing(question_id, caller)
-        if standing.status != "answered" or not standing.answer:
-            return replies.standing_status(standing)
+        standing = await self._swept(question_id, caller)
+        answer = standing.answer or self._recent.get(standing.question_id)
+        if not answer:
+            return replies.standing_status(standing, alive=self._is_alive(standing))
+        standing = replace(standing, answer=answer)
         if standing.question_id == question_id:
             return replies.fetched(standing)
         return replies.stored(question_id, standing, now_us=house.now_us())
@@ -172,15 +170,14 @@ class Escalator:
         """
         house = self._house
         standing = await self._standing(question_id, caller)
-        marks = Marks(key=house.mask_key)
         given = verdict or ("helped" if solved else "no_difference")
-        masked = house.masker.mask(evidence[:4000], marks) if evidence else None
+        masked = await _in_thread(lambda: casework.evidence(house, evidence))
         outcome = Outcome(
             question_id=standing.question_id,
             verdict=given,
             solved=solved,
             source=source,
-            evidence=masked if house.stores_texts else None,
+            evidence=masked,
             at_us=house.now_us(),
         )
         await _in_thread(lambda: house.ledger.add_outcome(outcome))
@@ -194,6 +191,9 @@ class Escalator:
 
     async def _recall(self, case: Case) -> Reply | None:
         """Answer from the ledger or from a call in flight, if the question is known."""
+        here = self._by_key.get(case.key)
+        if here is not None:
+            return await self._join(case, here)
         same = case.past.same
         now_us = self._house.now_us()
         if same is None:
@@ -201,12 +201,12 @@ class Escalator:
         reuse_us = int(self._house.settings.reuse_within_s * 1_000_000)
         if same.status == "answered" and now_us - same.ended_us <= reuse_us:
             return await self._again(case, same)
-        if same.status == "pending" and _alive(same, now_us):
+        if same.status == "pending" and self._is_alive(same):
             return await self._join(case, same.question_id)
         return None
 
     async def _again(self, case: Case, same: Answered) -> Reply | None:
-        answer = same.answer or self._recent.get(case.key)
+        answer = same.answer or self._recent.get(same.question_id)
         if not answer:
             return None
         house = self._house
@@ -233,18 +233,23 @@ class Escalator:
         house = self._house
         deadline = anyio.current_time() + house.settings.answer_within_s
         here = self._in_flight.get(question_id)
+        if here is not None:
+            here.waiting += 1
+            with anyio.move_on_at(deadline):
+                await here.done.wait()
+            if isinstance(here.result, Denied) or here.was_not_recorded:
+                return await self._walk(case)
         while anyio.current_time() < deadline:
-            if here is not None:
-                with anyio.move_on_at(deadline):
-                    await here.done.wait()
-            standing = await self._standing(question_id, None)
-            if standing.status == "answered":
+            standing = await self._swept(question_id, None)
+            if standing.status == "answered" or question_id in self._recent:
                 again = await self._again(case, standing)
                 return again or replies.unavailable(
                     case, "The same question was answered, but answers are not stored."
                 )
-            if standing.status != "pending" or not _alive(standing, house.now_us()):
-                return replies.standing_status(standing)
+            if ABANDONED in standing.reason:
+                return await self._walk(case)
+            if not (standing.status == "pending" and self._is_alive(standing)):
+                return replies.standing_status(standing, alive=False)
             await anyio.sleep(_POLL_S)
         return replies.pending(question_id, case.thread, masked=case.marks.count)
 
@@ -254,6 +259,7 @@ class Escalator:
         house = self._house
         call = Call(
             question=replace(record, status="pending"),
+            key=case.key,
             prompt=casework.prompt(house, case),
             ladder=house.ladder(),
             marks=case.marks,
@@ -263,36 +269,27 @@ class Escalator:
             with anyio.move_on_after(house.settings.answer_within_s):
                 await flight.done.wait()
         except anyio.get_cancelled_exc_class():
-            call.abandoned = True
+            call.abandoned = flight.waiting == 0
             raise
         if flight.result is None:
             return replies.pending(case.id, case.thread, masked=case.marks.count)
         return await self._conclude(case, decision, record, flight.result)
 
-    def _launch(self, call: Call) -> _InFlight:
+    def _launch(self, call: Call) -> InFlight:
         """Start a consultation that outlives whoever asked."""
         if self._tasks is None:
             raise RuntimeError("use `async with escalator.open():`")
-        flight = _InFlight(call=call)
+        flight = InFlight(call=call)
         self._in_flight[call.question.id] = flight
+        self._by_key[call.key] = call.question.id
         self._tasks.start_soon(self._consult, flight)
         return flight
 
-    async def _consult(self, flight: _InFlight) -> None:
-        house, call = self._house, flight.call
+    async def _consult(self, flight: InFlight) -> None:
+        call = flight.call
         try:
-            flight.result = await consult(house.desk(), call)
-            match flight.result:
-                case Settled(answer=answer) if not house.stores_texts:
-                    self._remember(call.question.key, answer.text)
-                case Failed(recorded=True, reason=reason):
-                    await _in_thread(
-                        lambda: house.ledger.end_question(
-                            call.question.id, status="unavailable", reason=reason
-                        )
-                    )
-                case _:
-                    return
+            flight.result = await consult(self._house.desk(), call)
+            await self._keep(call, flight.result)
         except LedgerError as error:
             flight.result = Failed(reason=str(error), recorded=True)
         except Exception as error:  # noqa: BLE001  # a bug must not end the other calls
@@ -301,17 +298,49 @@ class Escalator:
                 f"An internal error ({type(error).__name__}); see the server's log."
             )
             flight.result = Failed(reason=reason, recorded=True, may_be_billed=True)
+            with contextlib.suppress(LedgerError):
+                await self._keep(call, flight.result)
         finally:
             del self._in_flight[call.question.id]
+            self._by_key.pop(call.key, None)
             flight.done.set()
 
-    def _remember(self, key: str | None, text: str) -> None:
+    async def _keep(self, call: Call, result: Result) -> None:
+        """Keep what no try of the consultation put on record."""
+        house = self._house
+        match result:
+            case Settled(answer=answer, book=book):
+                if book is not None or not house.stores_texts:
+                    self._remember(call.question.id, answer.text)
+                if book is not None and self._tasks is not None:
+                    self._tasks.start_soon(book_later, book)
+            case Failed(recorded=True, reason=reason):
+                await _in_thread(
+                    lambda: house.ledger.end_question(
+                        call.question.id, status="unavailable", reason=reason
+                    )
+                )
+            case _:
+                return
+
+    def _is_alive(self, standing: Answered) -> bool:
+        """Return whether somebody still works on a question that is pending."""
+        if standing.owner == this_process():
+            return standing.question_id in self._in_flight
+        alive = standing.lease_us >= self._house.now_us()
+        return alive and not is_dead(standing.owner)
+
+    async def _swept(self, question_id: str, caller: Caller | None) -> Answered:
+        """Return where a question stands, once what dead processes left is marked."""
+        house = self._house
+        await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
+        return await self._standing(question_id, caller)
+
+    def _remember(self, question_id: str, text: str) -> None:
         """Keep an answer that is not stored while this process lives."""
-        if key is None:
-            return
         if len(self._recent) >= _MOST_REMEMBERED:
             del self._recent[next(iter(self._recent))]
-        self._recent[key] = text
+        self._recent[question_id] = text
 
     async def _conclude(
         self, case: Case, decision: Decision, record: QuestionRecord, result: Result
@@ -345,9 +374,14 @@ class Escalator:
     async def _with_budget(self, reply: Reply, record: QuestionRecord) -> Reply:
         house = self._house
         now_us = house.now_us()
-        found = await _in_thread(
-            lambda: casework.rooms(house, record.caller, now_us, task=record.task)
-        )
+        try:
+            found = await _in_thread(
+                lambda: casework.rooms(house, record.caller, now_us, task=record.task)
+            )
+        except LedgerError as error:
+            # An answer that is paid for is worth more than the figure beside it.
+            _log.warning("budgets cannot be read", error=str(error))
+            return reply
         return replace(reply, budget_left_nusd=left_nusd(found))
 
 
@@ -357,10 +391,6 @@ async def _write(house: House, record: QuestionRecord, reply: Reply) -> None:
     action = "refuse" if reply.status == "refused" else record.action
     row = replace(record, status=reply.status, reason=reason, action=action)
     await _in_thread(lambda: house.ledger.record(row))
-
-
-def _alive(standing: Answered, now_us: int) -> bool:
-    return standing.lease_us >= now_us and not is_dead(standing.owner)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 from ask_expert.question import Attachment
@@ -43,8 +44,17 @@ _NEVER_FILES = (
     "credentials.json",
     "kubeconfig",
     "secrets.*",
+    "hosts.yml",
+    "*_history",
+    ".vault-token",
+    "*.ppk",
+    ".boto",
+    ".s3cfg",
+    "application_default_credentials.json",
 )
 _NEVER_FOLDERS = {".git", ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure"}
+_NEVER_CONFIGURATION = {"gh", "gcloud"}
+"""Folders of `.config` that hold tokens."""
 
 
 def read_files(
@@ -63,7 +73,7 @@ def read_files(
         One attachment a path, in order; one that cannot be sent says why.
     """
     working = _real(project)
-    roots = [_real(folder) for folder in folders]
+    roots = [root for folder in folders if (root := _root(folder)) is not None]
     if not _is_everything(working):
         roots.append(working)
     left = max_bytes
@@ -76,11 +86,23 @@ def read_files(
 
 
 def _is_everything(folder: Path) -> bool:
-    """Return whether a folder is no project but the whole disk or home."""
-    return folder == Path(folder.anchor) or folder == _real(Path.home())
+    """Return whether a folder is no project but holds the whole disk or home."""
+    home = _root(Path("~"))
+    return folder == Path(folder.anchor) or (
+        home is not None and home.is_relative_to(folder)
+    )
+
+
+def _root(folder: Path) -> Path | None:
+    """Return where a folder really lies; None where nobody has that home folder."""
+    try:
+        return _real(folder)
+    except RuntimeError:
+        return None
 
 
 def _real(path: Path) -> Path:
+    """Return where a path really lies; `~nobody` is a RuntimeError."""
     return Path(os.path.realpath(path.expanduser()))
 
 
@@ -110,7 +132,10 @@ class _LeftOutError(Exception):
 def _located(path: str, *, project: Path, roots: Sequence[Path]) -> Path:
     if "\0" in path or not path.strip():
         raise _LeftOutError("is no path")
-    real = _real(project / Path(path).expanduser())
+    try:
+        real = _real(project / Path(path).expanduser())
+    except (RuntimeError, ValueError):  # no such user; characters no path can hold
+        raise _LeftOutError("is no path") from None
     if not any(real.is_relative_to(root) for root in roots):
         raise _LeftOutError(
             "lies outside the working folder; paste the lines that matter"
@@ -143,9 +168,14 @@ def _split(named: str) -> tuple[str, int | None, int | None]:
 
 def _is_secret(path: Path) -> bool:
     name = path.name.lower()
-    folders = {part.lower() for part in path.parts[:-1]}
-    return bool(folders & _NEVER_FOLDERS) or any(
-        fnmatch(name, pattern) for pattern in _NEVER_FILES
+    folders = [part.lower() for part in path.parts[:-1]]
+    return (
+        not _NEVER_FOLDERS.isdisjoint(folders)
+        or any(
+            above == ".config" and folder in _NEVER_CONFIGURATION
+            for above, folder in pairwise(folders)
+        )
+        or any(fnmatch(name, pattern) for pattern in _NEVER_FILES)
     )
 
 

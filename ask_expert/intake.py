@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ask_expert import files
+from ask_expert.answer_block import clean, head_and_tail, word
 from ask_expert.confidence.signals.check_result import CheckResult, run_check
 from ask_expert.confidence.signals.repeated_error import signature
 from ask_expert.errors import InvalidQuestionError
 from ask_expert.house import House
-from ask_expert.ledger.records import Past, new_id
+from ask_expert.ledger.records import Closed, Past, new_id
 from ask_expert.question import Attachment, Caller, Question, Turn
 from ask_expert.redaction import Marks
 from ask_expert.yaml_file import nearest
@@ -26,6 +27,8 @@ MAX_FILES = 20
 """Most files of one question."""
 
 _MAX_NAME_CHARS = 200
+_MAX_AGENT_CHARS = 100
+_MAX_CHECK_CHARS = 4000
 _SPACE = re.compile(r"\s+")
 
 
@@ -72,16 +75,16 @@ def take_in(house: House, question: Question) -> Case:
         LedgerError: The ledger cannot be read.
     """
     question = _admitted(house, question)
+    caller = known_caller(house, question.caller)
     asked_us = house.now_us()
-    history = _history(house, question)
+    history = _history(house, question.thread, caller)
     marks = Marks(
         key=house.mask_key,
         known=house.ledger.thread_marks(question.thread) if question.thread else {},
     )
     attachments = _masked_files(house, question, marks)
     check = _masked_check(house, question, marks)
-    masked = _masked_question(house, question, marks)
-    caller = question.caller
+    masked = replace(_masked_question(house, question, marks), caller=caller)
     task = (
         masked.task or house.ledger.current_task(caller, now_us=asked_us) or new_id("t")
     )
@@ -101,6 +104,34 @@ def take_in(house: House, question: Question) -> Case:
         error_signature=error,
         past=house.ledger.past(caller, task=task, key=key, error_signature=error),
     )
+
+
+def known_caller(house: House, caller: Caller) -> Caller:
+    """
+    Return the caller as budgets, look-ups and the ledger know it: without secrets.
+
+    A session or project that holds a secret is told from others by a keyed hash.
+    Files and checks need the caller as it came. Doing it twice changes nothing.
+    """
+    agent = house.masker.scrub(clean(caller.agent))
+    session = _without_secrets(house, caller.session)
+    project = _without_secrets(house, caller.project)
+    if session != caller.session or len(session) > _MAX_NAME_CHARS:
+        session = f"s_{_digest(house, caller.session)[:16]}"
+    if project != caller.project:
+        project = f"{project}#{_digest(house, caller.project)[:8]}"
+    return replace(
+        caller, session=session, project=project, agent=word(agent, _MAX_AGENT_CHARS)
+    )
+
+
+def _without_secrets(house: House, text: str) -> str:
+    return house.masker.scrub(_clean(text) or "")
+
+
+def _digest(house: House, text: str) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    return hmac.new(house.mask_key, data, hashlib.sha256).hexdigest()
 
 
 def _admitted(house: House, question: Question) -> Question:
@@ -169,13 +200,18 @@ def _clean(text: str | None) -> str | None:
     return plain.strip("\r\n\t ") or None
 
 
-def _history(house: House, question: Question) -> tuple[Turn, ...]:
-    if question.thread is None:
+def _history(house: House, thread: str | None, caller: Caller) -> tuple[Turn, ...]:
+    if thread is None:
         return ()
-    turns = house.ledger.thread_turns(question.thread, question.caller)
+    turns = house.ledger.thread_turns(thread, caller)
     if turns is None:
         raise InvalidQuestionError(
-            f"There is no thread {question.thread[:80]!r} here. Leave `thread` out to "
+            f"There is no thread {thread[:80]!r} here. Leave `thread` out to "
+            "begin a new one, and repeat the context."
+        )
+    if isinstance(turns, Closed):
+        raise InvalidQuestionError(
+            f"The thread {thread[:80]!r} is closed. Leave `thread` out to "
             "begin a new one, and repeat the context."
         )
     return turns
@@ -233,7 +269,7 @@ def _masked_check(house: House, question: Question, marks: Marks) -> CheckResult
         environ=house.environ,
     )
     output = house.masker.mask(_clean(result.output) or "", marks)
-    return replace(result, output=output)
+    return replace(result, output=head_and_tail(output, _MAX_CHECK_CHARS))
 
 
 def _key(

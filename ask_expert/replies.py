@@ -6,7 +6,7 @@ from ask_expert.experts.desk import Failed, Settled
 from ask_expert.intake import Case
 from ask_expert.ledger.records import Answered
 from ask_expert.policy.decide import Decision
-from ask_expert.reply import ExpertAnswer, Reply
+from ask_expert.reply import Reply
 
 
 def decided(case: Case, decision: Decision, steps: tuple[str, ...]) -> Reply:
@@ -55,12 +55,12 @@ def settled(case: Case, decision: Decision, result: Settled) -> Reply:
     """Return the reply with an expert's answer, or why there is none to give."""
     answer = result.answer
     provenance = answer.provenance
-    trouble = _trouble(answer)
+    trouble = answer.trouble
     marks = "«SECRET:" in answer.text
     reason = f"{decision.rule}: {decision.reason}."
     if answer.finish == "length":
         reason += " The answer was cut off at its token ceiling."
-    if not result.booked:
+    if result.book is not None:
         reason += " The ledger could not be written: the worst case stays counted."
     return _reply(
         case,
@@ -122,9 +122,15 @@ def pending(question_id: str, thread: str | None, *, masked: int = 0) -> Reply:
     )
 
 
-def standing_status(standing: Answered) -> Reply:
-    """Return where a question stands that has no answer to give."""
-    if standing.status == "pending" and standing.try_state == "sent":
+def standing_status(standing: Answered, *, alive: bool) -> Reply:
+    """
+    Return where a question stands that has no answer to give.
+
+    Args:
+        standing: What the ledger says.
+        alive: Whether the process that asks still does.
+    """
+    if standing.status == "pending" and alive:
         return pending(standing.question_id, standing.thread)
     if standing.try_state == "unresolved":
         asked = from_us(standing.created_us)
@@ -149,20 +155,6 @@ def standing_status(standing: Answered) -> Reply:
         asked=standing.expert,
         served=standing.served,
     )
-
-
-def _trouble(answer: ExpertAnswer) -> str | None:
-    """Return why an answer holds nothing to apply; None if it does."""
-    if answer.finish in {"refusal", "content_filter"}:
-        return f"The expert declined to answer ({answer.provenance.finish_reason})."
-    if answer.text.strip():
-        return None
-    if answer.finish == "length":
-        return (
-            "The expert used its whole output ceiling for thinking and wrote no "
-            "answer; a larger max_output_tokens or call budget would help."
-        )
-    return "The expert sent an empty answer."
 
 
 def _reply(case: Case, **fields: object) -> Reply:

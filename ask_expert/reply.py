@@ -102,6 +102,20 @@ class ExpertAnswer:
     speed: str | None = None
     reported_cost_usd: Decimal | None = None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why there is nothing in it to apply, as one sentence; None if there is."""
+        if self.finish in {"refusal", "content_filter"}:
+            return f"The expert declined to answer ({self.provenance.finish_reason})."
+        if self.text.strip():
+            return None
+        if self.finish == "length":
+            return (
+                "The expert used its whole output ceiling for thinking and wrote no "
+                "answer; a larger max_output_tokens or call budget would help."
+            )
+        return "The expert sent an empty answer."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:

@@ -6,6 +6,7 @@ variables, then by flags. A key of an expert is never in here, only the name of
 the variable, command or keyring entry that holds it.
 """
 
+import getpass
 import os
 import re
 from collections.abc import Mapping
@@ -114,6 +115,7 @@ class ExpertSettings(_Strict):
             raise ValueError("must hold no user or password; use key_env")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("must be https:// unless it is on this machine")
+        _check_port(url)
         return url.rstrip("/")
 
     @field_validator("extra_body")
@@ -127,6 +129,15 @@ class ExpertSettings(_Strict):
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError("give the name of a variable, never the key itself")
         return name
+
+
+def _check_port(url: str) -> None:
+    try:
+        right = urlsplit(url).port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("its port must be a number from 1 to 65535")
 
 
 def _json_value(value: object) -> object:
@@ -264,11 +275,44 @@ def is_loopback(url: str | None) -> bool:
     return url is not None and urlsplit(url).hostname in _LOOPBACK
 
 
+_NO_HOME = "there is no home folder for"
+_SET_HOME = "set ASK_EXPERT_HOME to a folder, or give a whole path"
+
+
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of settings, ledger and key: `$ASK_EXPERT_HOME` or the platform's."""
+    """
+    Return the folder of settings, ledger and key: `$ASK_EXPERT_HOME` or the platform's.
+
+    Raises:
+        ConfigError: It lies in the home of a user that this machine does not know.
+    """
     named = environ.get("ASK_EXPERT_HOME")
     if named:
-        return Path(named).expanduser().absolute()
+        return expanded(Path(named)).absolute()
     from platformdirs import user_config_path  # noqa: PLC0415  # 8 ms, seldom needed
 
-    return user_config_path("ask-expert")
+    try:
+        return user_config_path("ask-expert").expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{_NO_HOME} this user; {_SET_HOME}") from error
+
+
+def expanded(path: Path) -> Path:
+    """
+    Return a path with its `~` replaced.
+
+    Raises:
+        ConfigError: Nobody knows that home folder, as in a container without users.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{_NO_HOME} {str(path)!r}; {_SET_HOME}") from error
+
+
+def user_name() -> str:
+    """Return the operating-system user's name; `uid-N` for one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "user"

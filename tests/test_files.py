@@ -1,4 +1,5 @@
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,8 @@ def test_a_folder_that_the_settings_allow_is_read(
     assert found[0].text == "not yours"
 
 
-@pytest.mark.parametrize("whole", [Path("/"), Path.home()])
-def test_a_server_started_in_the_root_or_home_folder_has_no_working_folder(
+@pytest.mark.parametrize("whole", [Path("/"), Path.home(), Path.home().parent])
+def test_a_server_started_in_or_above_the_home_folder_has_no_working_folder(
     whole: Path, project: Path
 ) -> None:
     assert "outside" in why(whole, str(project / "a.py"))
@@ -83,7 +84,22 @@ def test_a_server_started_in_the_root_or_home_folder_has_no_working_folder(
 
 @pytest.mark.parametrize(
     "name",
-    [".env", ".env.local", "prod.env", "id_rsa", "server.pem", ".npmrc", "x.tfstate"],
+    [
+        ".env",
+        ".env.local",
+        "prod.env",
+        "id_rsa",
+        "server.pem",
+        ".npmrc",
+        "x.tfstate",
+        "hosts.yml",
+        ".bash_history",
+        ".vault-token",
+        "putty.ppk",
+        ".boto",
+        ".s3cfg",
+        "application_default_credentials.json",
+    ],
 )
 def test_a_file_that_holds_keys_never_leaves(project: Path, name: str) -> None:
     (project / name).write_text("X")
@@ -96,6 +112,40 @@ def test_a_harmless_name_that_links_to_a_key_never_leaves(project: Path) -> None
     (project / "notes.txt").symlink_to(project / ".env")
 
     assert why(project, "notes.txt") == "is a file that never leaves"
+
+
+@pytest.mark.parametrize("tool", ["gh", "gcloud"])
+def test_configuration_that_holds_tokens_never_leaves(project: Path, tool: str) -> None:
+    folder = project / ".config" / tool
+    folder.mkdir(parents=True)
+    (folder / "some.txt").write_text("X")
+    (project / tool).mkdir()
+    (project / tool / "code.py").write_text("ours\n")
+
+    assert why(project, f".config/{tool}/some.txt") == "is a file that never leaves"
+    assert read(project, f"{tool}/code.py")[0].text == "ours\n"
+
+
+@pytest.mark.parametrize("named", ["~nosuchuser/x", "\ud800", "a\0b", " "])
+def test_what_can_be_no_path_is_left_out(project: Path, named: str) -> None:
+    assert why(project, named) == "is no path"
+
+
+def test_without_a_home_folder_the_working_folder_is_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An empty HOME, and a uid that no list of users knows, as in a container.
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", _nobody)
+
+    found = read(project, "a.py", "~/x", folders=(Path("~/shared"),))
+
+    assert found[0].text == "one\ntwo\nthree\n"
+    assert found[1].left_out == "is no path"
+
+
+def _nobody(uid: int) -> None:
+    raise KeyError(uid)
 
 
 def test_git_folders_never_leave(project: Path) -> None:

@@ -18,7 +18,7 @@ LAYERS = [
     {"local"},
     {"confidence"},
     {"policy"},
-    {"house", "intake", "casework", "replies", "preview", "escalation"},
+    {"house", "intake", "casework", "replies", "preview", "in_flight", "escalation"},
     {"gain"},
     {"report"},
     {"evaluation"},

@@ -1,5 +1,6 @@
 import json
 import os
+import pwd
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from inline_snapshot import snapshot
 
 from ask_expert import yaml_file
 from ask_expert.errors import ConfigError
-from ask_expert.settings import Settings, home_folder
+from ask_expert.settings import Settings, home_folder, user_name
 
 FIXED = """\
 policy: balanced
@@ -143,6 +144,9 @@ def test_wrong_settings_name_the_place_and_the_remedy(text: str, message: str) -
         ("base_url: ftp://example.com", "must be an http:// or https:// address"),
         ("base_url: example.com/v1", "must be an http:// or https:// address"),
         ("base_url: 'http://[::1'", "Invalid IPv6 URL"),
+        ("base_url: 'http://127.0.0.1:99999'", "port must be a number from 1 to 65535"),
+        ("base_url: 'http://127.0.0.1:0'", "port must be a number from 1 to 65535"),
+        ("base_url: 'http://127.0.0.1:abc'", "port must be a number from 1 to 65535"),
         (
             "base_url: http://example.com/v1",
             "must be https:// unless it is on this machine",
@@ -254,6 +258,36 @@ def test_the_home_is_the_platforms_otherwise(environ: dict[str, str]) -> None:
 
     assert home.is_absolute()
     assert home.name == "ask-expert"
+
+
+@pytest.mark.parametrize("named", ["", "~/ask", "~nosuchuser/ask"])
+def test_a_home_that_nobody_knows_is_an_error_that_says_what_to_set(
+    nobody: None, named: str
+) -> None:
+    with pytest.raises(ConfigError, match="set ASK_EXPERT_HOME to a folder"):
+        home_folder({"ASK_EXPERT_HOME": named})
+
+
+def test_a_user_without_a_name_is_called_by_number(nobody: None) -> None:
+    assert user_name() == f"uid-{os.getuid()}"
+
+
+def test_a_user_is_called_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+
+    assert user_name() == "ada"
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container whose uid is in no list of users, and that sets no names."""
+
+    def unknown(uid: object) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 
 def test_a_key_in_the_file_is_refused_with_the_way_to_do_it() -> None:

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ask_expert.cli import key, ledger, output, policy
+from ask_expert.cli import experts, key, ledger, output, policy, thread
 from ask_expert.cli.ask import ask
 from ask_expert.cli.demo import demo
 from ask_expert.cli.doctor import doctor
 from ask_expert.cli.init import init
 from ask_expert.cli.outcome import approve, outcome
+from ask_expert.cli.prices import prices
 from ask_expert.cli.report import report
 from ask_expert.cli.serve_command import serve
 from ask_expert.errors import AskExpertError
@@ -31,7 +32,9 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except AskExpertError as error:
-            output.complain(f"ask-expert: {error}")
+            from ask_expert.redaction.plain import without_secrets
+
+            output.complain(f"ask-expert: {without_secrets(str(error))}")
             raise typer.Exit(1) from error
 
 
@@ -79,6 +82,9 @@ app.command()(report)
 app.command()(outcome)
 app.command()(approve)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(thread.app, name="thread")
+app.add_typer(experts.app, name="experts")
+app.command()(prices)
 app.add_typer(policy.app, name="policy")
 app.add_typer(key.app, name="key")
 app.command()(doctor)

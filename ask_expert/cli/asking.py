@@ -1,6 +1,5 @@
 """What `ask-expert ask` does between its options and its output."""
 
-import getpass
 import os
 import secrets
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from ask_expert.preview import Preview
 from ask_expert.question import Caller, Question
 from ask_expert.reply import Reply
 from ask_expert.report.json_form import number
+from ask_expert.settings import user_name
 
 _PATIENCE_S = 3600
 """Longer than any expert's own deadline: a terminal waits for the answer."""
@@ -26,7 +26,7 @@ def caller() -> Caller:
     return Caller(
         session=os.environ.get("ASK_EXPERT_SESSION") or f"s_{secrets.token_hex(8)}",
         project=str(Path.cwd()),
-        user=getpass.getuser(),
+        user=user_name(),
         agent="ask-expert ask",
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ask_expert.cli import output
-from ask_expert.cli.options import Home, Json, folder
+from ask_expert.cli.options import Handle, Home, Json, as_utf8, folder
 
 app = typer.Typer(help="See what is on record.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def list_(
 
 
 @app.command()
-def show(question_id: str, json: Json = False, home: Home = None) -> None:
+def show(question_id: Handle, json: Json = False, home: Home = None) -> None:
     """Show everything on record of one question."""
     from ask_expert.report import desk, listing
 
@@ -45,6 +45,34 @@ def show(question_id: str, json: Json = False, home: Home = None) -> None:
         output.as_json(found)
     else:
         output.outline(found)
+
+
+@app.command()
+def search(
+    words: Annotated[
+        list[str], typer.Argument(help="All must occur, in any case; quote a phrase.")
+    ],
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many, newest first.")
+    ] = 20,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Find past questions by words in them or in their answers."""
+    from ask_expert.report import desk, finds
+
+    plain = [as_utf8(word) for word in words]
+    with desk.opened(folder(home), os.environ) as open_desk:
+        try:
+            found = finds.find(open_desk.ledger, plain, limit)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="WORDS") from error
+    if json:
+        output.as_json([each.as_json() for each in found])
+    elif found:
+        output.table([each.cells() for each in found], head=finds.HEAD)
+    else:
+        output.say("No question on record holds all of these words.")
 
 
 @app.command()

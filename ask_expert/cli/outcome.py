@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from ask_expert.cli import output
-from ask_expert.cli.options import Home, folder
+from ask_expert.cli.options import Handle, Home, folder
 
 
 def outcome(
-    question_id: str,
+    question_id: Handle,
     verdict: Literal["helped", "no-difference", "harmed"],
     note: Annotated[str | None, typer.Option(help="What it rests on.")] = None,
     home: Home = None,
@@ -23,7 +23,7 @@ def outcome(
     )
 
 
-def approve(question_id: str, home: Home = None) -> None:
+def approve(question_id: Handle, home: Home = None) -> None:
     """Approve a question that waits for a person."""
     from ask_expert.cli import verdicts
 

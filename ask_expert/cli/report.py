@@ -2,40 +2,26 @@
 
 import os
 from datetime import UTC, datetime
-from typing import Annotated
-
-import typer
 
 from ask_expert.cli import output
-from ask_expert.cli.options import Home, Json, folder
+from ask_expert.cli.options import Home, Json, Since, folder, since_us
 
 
-def report(
-    since: Annotated[
-        str | None,
-        typer.Option(help="From when on: 24h, 7d, 2026-11-01 or an ISO instant."),
-    ] = None,
-    json: Json = False,
-    home: Home = None,
-) -> None:
+def report(since: Since = None, json: Json = False, home: Home = None) -> None:
     """Show what was asked, what it cost, what it gained."""
     from ask_expert.budget import to_us
     from ask_expert.report import desk, json_form, terminal
-    from ask_expert.report import since as times
     from ask_expert.report.summary import summarize
 
     now = datetime.now(UTC)
-    try:
-        since_us = to_us(times.parse(since, now)) if since else 0
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
+    first_us = since_us(since, now)
     with desk.opened(folder(home), os.environ) as open_desk:
         house = open_desk.house
         if open_desk.trouble:
             output.complain(f"Budgets are not shown: {open_desk.trouble}")
         summary = summarize(
             open_desk.ledger,
-            since_us=since_us,
+            since_us=first_us,
             until_us=to_us(now),
             rooms=desk.rooms_now(house, now) if house else None,
             **({"zone": house.zone} if house else {}),

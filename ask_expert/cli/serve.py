@@ -25,13 +25,20 @@ def serve(arguments: Sequence[str]) -> int:
 
     import anyio
 
+    from ask_expert.cli import output
+    from ask_expert.errors import ConfigError
     from ask_expert.mcp_server.server import serve_stdio
     from ask_expert.settings import home_folder
 
+    try:
+        home = options.home or home_folder()
+    except ConfigError as error:
+        output.complain(f"ask-expert: {error}")
+        return 1
     log = {"level": options.log_level, "format": options.log_format}
     flags = {
         "policy": options.policy,
         "log": {name: value for name, value in log.items() if value} or None,
     }
-    anyio.run(serve_stdio, options.home or home_folder(), flags)
+    anyio.run(serve_stdio, home, flags)
     return 0

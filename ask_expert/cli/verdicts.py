@@ -1,6 +1,5 @@
 """What a person says: that an answer helped, that a question may be asked."""
 
-import getpass
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from ask_expert.escalation import Escalator
 from ask_expert.ledger.records import Answered
 from ask_expert.ledger.store import FINAL_AFTER_US, Ledger
 from ask_expert.reply import Verdict
+from ask_expert.settings import user_name
 
 _SOLVED = {"helped": True, "harmed": False, "no_difference": None}
 
@@ -71,7 +71,7 @@ def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
             raise InvalidQuestionError(
                 f"{question_id} waits for nobody: its status is {standing.status!r}."
             )
-        ledger.approve(question_id, by=getpass.getuser(), at_us=house.now_us())
+        ledger.approve(question_id, by=user_name(), at_us=house.now_us())
     return (
         f"{question_id} is approved. Tell the agent to ask the same question again: "
         "then an expert is asked, as far as the budgets allow."

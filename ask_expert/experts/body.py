@@ -19,8 +19,12 @@ _FIXED_KEYS = frozenset(
     {
         "background",
         "best_of",
+        "cached_content",
+        "cachedContent",
+        "contents",
         "conversation",
         "fallbacks",
+        "generation_config",
         "input",
         "instructions",
         "max_completion_tokens",
@@ -32,15 +36,30 @@ _FIXED_KEYS = frozenset(
         "models",
         "n",
         "plugins",
+        "preset",
         "previous_response_id",
         "prompt",
         "stream",
         "stream_options",
         "system",
+        "system_instruction",
+        "systemInstruction",
         "tools",
         "web_search_options",
     }
 )
+_FIXED_WITHIN = {
+    "generationConfig": frozenset(
+        {
+            "candidate_count",
+            "candidateCount",
+            "max_output_tokens",
+            "maxOutputTokens",
+            "response_modalities",
+            "responseModalities",
+        }
+    )
+}
 _FIXED_HEADERS = frozenset(
     {
         "accept-encoding",
@@ -109,9 +128,11 @@ def request(
     Raises:
         ConfigError: An extra names a key or header that is ours to set.
     """
-    for key in expert.extra_body:
+    for key, value in expert.extra_body.items():
         if key in _FIXED_KEYS:
             raise _refused(expert, "extra_body", key)
+        if key in _FIXED_WITHIN:
+            _check_within(expert, key, value)
     return WireRequest(
         path=path,
         headers={
@@ -122,6 +143,15 @@ def request(
         },
         body=_compact(_merged(body, expert.extra_body)),
     )
+
+
+def _check_within(expert: ExpertSettings, key: str, value: object) -> None:
+    """Refuse what would break the cap one level down, or hide what is there."""
+    if not isinstance(value, Mapping):
+        raise _refused(expert, "extra_body", key)
+    for name in cast("Mapping[str, object]", value):
+        if name in _FIXED_WITHIN[key]:
+            raise _refused(expert, "extra_body", f"{key}.{name}")
 
 
 def _extra_headers(expert: ExpertSettings) -> dict[str, str]:

@@ -20,12 +20,14 @@ from ask_expert.errors import (
     ConfigError,
     ExpertError,
     ExpertRejectedError,
+    ExpertReplyError,
     LedgerBusyError,
     LedgerError,
     SecretLeakError,
     UnknownPriceError,
 )
 from ask_expert.experts import http, prices
+from ask_expert.experts.cleaning import masked_answer, plain
 from ask_expert.experts.desk import Call, Desk, Failed, Result, Settled, priced
 from ask_expert.experts.registry import wire_for
 from ask_expert.experts.retry import retrying
@@ -38,12 +40,13 @@ from ask_expert.ledger.records import (
     TryRequest,
     new_id,
 )
-from ask_expert.redaction import Masker
-from ask_expert.reply import ExpertAnswer
+from ask_expert.reply import Charge, ExpertAnswer
 from ask_expert.settings import ExpertSettings
 
 FLOOR_TOKENS = 2048
 """An output ceiling is not shrunk below this, or the expert's own if that is less."""
+
+ABANDONED = "The caller left before the expert was asked."
 
 LEASE_GRACE_S = 60
 """A try counts as alive so much longer than its deadline, in seconds."""
@@ -99,6 +102,7 @@ class _Rung:
     def request(self, call: Call, desk: Desk, *, number: int) -> TryRequest:
         ceiling = self.expert.max_output_tokens
         lease_s = self.expert.timeout_s + LEASE_GRACE_S
+        now = desk.clock()
         return TryRequest(
             escalation_id=self.escalation_id,
             position=self.position,
@@ -106,12 +110,13 @@ class _Rung:
             expert=self.expert.name,
             model=self.expert.model,
             template=call.prompt.template,
-            caps=desk.caps(call.question, self.expert.name),
+            caps=desk.caps(call.question, self.expert.name, now),
             want_nusd=self.quote.worst_case_nusd(ceiling),
             least_nusd=self.quote.worst_case_nusd(min(FLOOR_TOKENS, ceiling)),
             price_source=self.quote.source,
             input_bound_tokens=self.quote.input_tokens,
-            lease_us=to_us(desk.clock()) + int(lease_s * 1_000_000),
+            sent_us=to_us(now),
+            lease_us=to_us(now) + int(lease_s * 1_000_000),
             owner=this_process(),
             marks=call.marks.new,
         )
@@ -179,12 +184,7 @@ async def _reserve(
 ) -> Granted | Denied | Joined:
     request = rung.request(call, desk, number=number)
     return await _in_thread(
-        lambda: desk.ledger.reserve(
-            call.question,
-            request,
-            ceiling=rung.ceiling,
-            now_us=to_us(desk.clock()),
-        )
+        lambda: desk.ledger.reserve(call.question, request, ceiling=rung.ceiling)
     )
 
 
@@ -194,11 +194,15 @@ async def _send(desk: Desk, call: Call, rung: _Rung, granted: Granted) -> Settle
         request = rung.wire.encode(
             rung.expert, call.prompt, max_output_tokens=rung.ceiling(granted.nusd)
         )
-        if call.abandoned:
-            raise ExpertRejectedError(
-                rung.expert.name, "the caller left before it was asked"
-            )
-        await _in_thread(lambda: _scan(desk.masker, request.body))
+        await _in_thread(lambda: _last_look(desk, call, rung, request.body))
+    except BaseException as error:
+        # Nothing has left yet, so nothing can have been billed.
+        known = error if isinstance(error, ExpertError) else None
+        await _close(
+            desk, lambda end: desk.ledger.release(granted.try_id, known, end=end)
+        )
+        raise
+    try:
         answer = await http.send(
             desk.client,
             rung.expert,
@@ -207,26 +211,38 @@ async def _send(desk: Desk, call: Call, rung: _Rung, granted: Granted) -> Settle
             key=rung.key,
             deadline_s=max(0.001, rung.deadline - time.monotonic()),
         )
-    except (SecretLeakError, ConfigError):
-        await _close(
-            desk, lambda end: desk.ledger.release(granted.try_id, None, end=end)
-        )
-        raise
     except ExpertError as error:
-        close = (
-            desk.ledger.release
-            if error.billed == "no"
-            else desk.ledger.leave_unresolved
+        raise await _failed(desk, granted, error) from error
+    except Exception as error:
+        # A reply that nobody foresaw must not free the money it may have cost.
+        _log.exception("a reply could not be read")
+        unread = ExpertReplyError(
+            rung.expert.name, f"The reply could not be read ({type(error).__name__})."
         )
-        failed = error
-        await _close(desk, lambda end: close(granted.try_id, failed, end=end))
-        raise
+        raise await _failed(desk, granted, unread) from error
     return await _settle(desk, call, rung, granted, answer)
 
 
-def _scan(masker: Masker, body: bytes) -> None:
-    """Look once more at the very bytes that leave."""
-    kinds = masker.scan(body)
+async def _failed(desk: Desk, granted: Granted, error: ExpertError) -> ExpertError:
+    """Book a try that failed, and return its error without secrets."""
+    error.args = tuple(
+        desk.masker.scrub(plain(each)) if isinstance(each, str) else each
+        for each in error.args
+    )
+    if error.request_id is not None:
+        error.request_id = desk.masker.scrub(plain(error.request_id))
+    close = (
+        desk.ledger.release if error.billed == "no" else desk.ledger.leave_unresolved
+    )
+    await _close(desk, lambda end: close(granted.try_id, error, end=end))
+    return error
+
+
+def _last_look(desk: Desk, call: Call, rung: _Rung, body: bytes) -> None:
+    """Look once more at the very bytes that leave, and whether anyone still waits."""
+    if call.abandoned:
+        raise ExpertRejectedError(rung.expert.name, ABANDONED)
+    kinds = desk.masker.scan(body)
     if kinds:
         raise SecretLeakError(kinds)
 
@@ -234,29 +250,43 @@ def _scan(masker: Masker, body: bytes) -> None:
 async def _settle(
     desk: Desk, call: Call, rung: _Rung, granted: Granted, answer: ExpertAnswer
 ) -> Settled:
-    charge = prices.charge(
-        rung.expert,
-        answer,
-        desk.clock(),
-        assumed_input_tokens=rung.quote.input_tokens,
-        assumed_output_tokens=rung.ceiling(granted.nusd),
-    )
+    """Book what an answer cost; whatever goes wrong here, the answer is given."""
+    raw = answer
+    answer = await _in_thread(lambda: masked_answer(raw, desk.masker, call.marks))
+    charge = Charge(nusd=granted.nusd, source="worst case")
+    try:
+        charge = prices.charge(
+            rung.expert,
+            answer,
+            desk.clock(),
+            assumed_input_tokens=rung.quote.input_tokens,
+            assumed_output_tokens=rung.ceiling(granted.nusd),
+        )
+    except Exception:  # noqa: BLE001  # an unforeseen usage must not cost the answer
+        _log.exception("an answer could not be priced")
     if rung.quote.source == "assumed":
         charge = replace(charge, source="assumed")
-    stored = None
-    if desk.stores_answers and answer.text:
-        stored = await _in_thread(lambda: desk.masker.mask(answer.text, call.marks))
-    status = "answered" if answer.text.strip() else "unavailable"
-    booked = await _close(
-        desk,
-        lambda end: desk.ledger.settle(
-            granted.try_id,
-            answer,
-            charge,
-            end=replace(end, status=status, stored_answer=stored),
-        ),
+    status = "unavailable" if answer.trouble else "answered"
+    stored = answer.text if desk.stores_answers and answer.text else None
+
+    async def book() -> bool:
+        return await _close(
+            desk,
+            lambda end: desk.ledger.settle(
+                granted.try_id,
+                answer,
+                charge,
+                end=replace(end, status=status, stored_answer=stored),
+            ),
+        )
+
+    booked = await book()
+    return Settled(
+        expert=rung.expert,
+        answer=answer,
+        charge=charge,
+        book=None if booked else book,
     )
-    return Settled(expert=rung.expert, answer=answer, charge=charge, booked=booked)
 
 
 async def _close(desk: Desk, write: Callable[[End], None]) -> bool:

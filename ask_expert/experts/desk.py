@@ -1,6 +1,6 @@
 """What a consultation works with, what it is about, and how it can end."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -54,14 +54,16 @@ class Desk:
     rng: Random = field(default_factory=Random)
     unknown_price: UnknownPrice = field(default_factory=UnknownPrice)
 
-    def caps(self, question: QuestionRecord, expert: str) -> tuple[Cap, ...]:
+    def caps(
+        self, question: QuestionRecord, expert: str, now: datetime
+    ) -> tuple[Cap, ...]:
         """Return every budget that a try of this expert has to fit into."""
         return caps(
             self.limits,
             caller=question.caller,
             task=question.task,
             expert=expert,
-            now=self.clock(),
+            now=now,
             zone=self.zone,
         )
 
@@ -74,12 +76,14 @@ class Call:
     Attributes:
         question: The question with its decision, as it goes on record.
         prompt: What the expert is sent.
+        key: Keyed hash of all that makes it the same question.
         ladder: Experts to ask, in this order, until one answers.
         marks: Marks of the thread.
         abandoned: The caller is gone; what was not sent yet is not sent.
     """
 
     question: QuestionRecord
+    key: str
     prompt: Prompt
     ladder: tuple[ExpertSettings, ...]
     marks: Marks
@@ -88,12 +92,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """An expert answered, and what that cost is booked."""
+    """
+    An expert answered, and what that cost is booked.
+
+    Attributes:
+        expert: The expert that answered.
+        answer: What it said, masked.
+        charge: What it cost.
+        book: Books it, where the ledger could not be written yet.
+    """
 
     expert: ExpertSettings
     answer: ExpertAnswer
     charge: Charge
-    booked: bool = True
+    book: Callable[[], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,11 @@ from ask_expert.settings import ExpertSettings
 _TRANSIENT = frozenset({408, 409, 425, 429, 503, 529})
 _SERVER_FAULT = 500
 _UNPAID = 402
+_IN_FLIGHT = "openrouter_in_flight_budget"
+_DAILY = "daily_quota"
+_BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED"})
 _NO_CREDIT = "The account has no credit left, or its spend limit is reached."
+_NO_QUOTA = "Today's quota is used up; raise it with the provider or ask tomorrow."
 _NO_MONEY = frozenset(
     {
         "billing_error",
@@ -32,11 +36,14 @@ _NO_MONEY = frozenset(
         "contract_spend_limit_reached",
         "credit_balance_exhausted",
         "enforced_spend_limit_reached",
+        "daily_quota",
         "guardrail_budget",
         "insufficient_quota",
         "linked_organization_spend_limit_reached",
         "openrouter_credits",
+        "openrouter_guardrail_budget",
         "openrouter_key_limit",
+        "openrouter_workspace_budget",
         "organization_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
         "project_spend_limit_exceeded",
@@ -76,22 +83,37 @@ def failure(
         body: The provider's error, or what a proxy put in its place.
         key_name: Variable that holds the key, where settings name none.
     """
-    told = _told(body)
+    told = _told(_data(body))
+    return _meant(expert, status, headers, told, key_name)
+
+
+def _meant(
+    expert: ExpertSettings,
+    status: int,
+    headers: Mapping[str, str],
+    told: _Told,
+    key_name: str,
+) -> ExpertError:
     wait_s = _retry_after_s(headers)
     wait_s = told.retry_after_s if wait_s is None else wait_s
-    no_money = bool(told.codes & _NO_MONEY) or (status == _UNPAID and wait_s is None)
+    waits = wait_s is not None or _IN_FLIGHT in told.codes
+    no_money = bool(told.codes & _NO_MONEY) or (status == _UNPAID and not waits)
     words = ": ".join(word for word in (f"HTTP {status}", told.message) if word)
-    advice = _NO_CREDIT if no_money else _advice(expert, status, key_name)
-    message = f"{words.rstrip('. ')}. {advice}".strip()
+    message = f"{words.rstrip('. ')}. {_advice(expert, status, key_name, told)}"
+    if no_money:
+        advice = _NO_QUOTA if _DAILY in told.codes else _NO_CREDIT
+        message = f"{words.rstrip('. ')}. {advice}"
     request_id = reading.request_id(headers)
     billed = _billed(status, told) if not no_money else None
     if billed is None:
         return ExpertRejectedError(
-            expert.name, message, http_status=status, request_id=request_id
+            expert.name, message.strip(), http_status=status, request_id=request_id
         )
+    if billed == "unknown":
+        message += " It may have been billed."
     return ExpertUnavailableError(
         expert.name,
-        message,
+        message.strip(),
         billed=billed,
         http_status=status,
         retry_after_s=wait_s,
@@ -115,27 +137,40 @@ def _billed(status: int, told: _Told) -> Billed | None:
 
 
 def within_success(
-    expert: ExpertSettings, headers: Mapping[str, str], body: bytes, *, key_name: str
+    expert: ExpertSettings,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    key_name: str,
+    error: object = None,
 ) -> ExpertError:
     """
     Return the error inside a reply of status 200.
 
     The provider had begun to work, so the call counts as billed unless the reply
     names a usage of nothing or refuses the request by a 4xx code.
+
+    Args:
+        expert: Who was asked.
+        headers: Names in lower case.
+        body: The whole reply, JSON.
+        key_name: Variable that holds the key, where settings name none.
+        error: The error of one choice, which broke off while it was written.
     """
-    told = _told(body)
     whole = reading.as_mapping(reading.load(body))
-    code = reading.as_mapping(whole.get("error")).get("code")
+    told = _told(whole if error is None else {"error": error})
+    found = error if error is not None else whole.get("error")
+    code = reading.as_mapping(found).get("code")
+    nothing = "usage" in whole and not whole["usage"]
     if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004
-        found = failure(expert, code, headers, body, key_name=key_name)
-        if code >= _SERVER_FAULT:
-            found.billed = "unknown"
-        return found
+        meant = _meant(expert, code, headers, told, key_name)
+        if code >= _SERVER_FAULT or error is not None:
+            meant.billed = "unknown"
+        return meant
     rejected = any(
         word.startswith("invalid_") or word.endswith("_policy") for word in told.codes
     )
     kind = ExpertRejectedError if rejected else ExpertUnavailableError
-    nothing = "usage" in whole and not whole["usage"]
     return kind(
         expert.name,
         f"the provider failed while it worked: {told.message or 'no reason given'}.",
@@ -145,28 +180,34 @@ def within_success(
     )
 
 
-def _advice(expert: ExpertSettings, status: int, key_name: str) -> str:
+def _advice(expert: ExpertSettings, status: int, key_name: str, told: _Told) -> str:
     variable = expert.key_env or key_name
-    match status:
-        case 401:
-            return f"Check the key in {variable}."
-        case 403:
-            return f"The key in {variable} may not use model {expert.model!r}."
-        case 404:
-            return f"Check `model: {expert.model}` and `base_url` in settings.yaml."
-        case 413:
-            return "Ask again with fewer files or less context."
-        case 429:
-            return "Too many requests at the moment."
-        case _:
-            return ""
+    settings = "Check `model`, `effort` and `extra_body` in settings.yaml."
+    known = {
+        400: settings,
+        401: f"Check the key in {variable}.",
+        402: "Too much is in flight at the moment; ask again later.",
+        403: f"The key in {variable} may not use model {expert.model!r}.",
+        404: f"Check `model: {expert.model}` and `base_url` in settings.yaml.",
+        413: "Ask again with fewer files or less context.",
+        422: settings,
+        429: "Too many requests at the moment.",
+    }
+    if told.codes & _BAD_KEY:
+        return known[401]
+    if status >= _SERVER_FAULT or status in _TRANSIENT:
+        return known.get(status, "The fault is the provider's; ask again later.")
+    return known.get(status, "")
 
 
-def _told(body: bytes) -> _Told:
+def _data(body: bytes) -> object:
     try:
-        data = reading.load(body)
+        return reading.load(body)
     except ValueError:
-        return _Told()
+        return None
+
+
+def _told(data: object) -> _Told:
     data = next(iter(reading.as_list(data)), data)  # Gemini wraps its error in a list
     whole = reading.as_mapping(data)
     error = reading.as_mapping(whole.get("error"))
@@ -175,32 +216,34 @@ def _told(body: bytes) -> _Told:
     named = [error.get("code"), error.get("type"), inner.get("error_code")]
     named += [metadata.get(key) for key in ("error_type", "limit_source", "reason")]
     codes = {word for word in named if isinstance(word, str)}
-    delay_s, quota = _google(details)
+    delay_s, google = _google(details)
     said = (error.get("message"), whole.get("error"), whole.get("message"))
     message = next(
         (word for word in (*said, whole.get("detail")) if _is_text(word)), ""
     )
     return _Told(
         message=_readable(str(message)),
-        codes=frozenset(codes | quota),
+        codes=frozenset(codes | google),
         retry_after_s=delay_s,
         well_formed=_is_text(error.get("message")),
     )
 
 
 def _google(details: object) -> tuple[float | None, set[str]]:
-    """Read Google's list of details: a delay, and whether a day's quota is used up."""
+    """Read Google's details: a delay, reasons, and whether a day's quota is used up."""
     delay_s: float | None = None
-    quota: set[str] = set()
+    codes: set[str] = set()
     for detail in reading.as_list(details):
         facts = reading.as_mapping(detail)
         delay = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", str(facts.get("retryDelay")))
         if delay:
             delay_s = float(delay.group(1))
+        if isinstance(facts.get("reason"), str):
+            codes.add(facts["reason"])
         for each in reading.as_list(facts.get("violations")):
             if "PerDay" in str(reading.as_mapping(each).get("quotaId")):
-                quota.add("insufficient_quota")
-    return delay_s, quota
+                codes.add(_DAILY)
+    return delay_s, codes
 
 
 def _is_text(value: object) -> bool:

@@ -17,8 +17,7 @@ FLAGSHIPS = (
     ),
     ExpertSettings(
         name="gemini",
-        api="openai_chat",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        api="gemini",
         model="gemini-4-argon",
         key_env="GEMINI_API_KEY",
         max_output_tokens=_MOST_OUTPUT,
@@ -34,8 +33,7 @@ FLAGSHIPS = (
     ),
     ExpertSettings(
         name="openrouter",
-        api="openai_chat",
-        base_url="https://openrouter.ai/api/v1",
+        api="openrouter",
         model="anthropic/claude-opus-5.5",
         key_env="OPENROUTER_API_KEY",
         max_output_tokens=_MOST_OUTPUT,

@@ -23,6 +23,13 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _VENDORS = {
     "api.openai.com": "OPENAI_API_KEY",
     "api.anthropic.com": "ANTHROPIC_API_KEY",
+    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+    "openrouter.ai": "OPENROUTER_API_KEY",
+}
+_HOSTS = {
+    "anthropic": "api.anthropic.com",
+    "gemini": "generativelanguage.googleapis.com",
+    "openrouter": "openrouter.ai",
 }
 _INSTALL = "pip install 'ask-expert[keyring]'"
 
@@ -59,7 +66,7 @@ def variable(expert: ExpertSettings) -> str | None:
     if expert.key_env is not None:
         return expert.key_env
     if expert.base_url is None:
-        host = "api.anthropic.com" if expert.api == "anthropic" else "api.openai.com"
+        host = _HOSTS.get(expert.api, "api.openai.com")
     else:
         host = urlsplit(expert.base_url).hostname or ""
     return _VENDORS.get(host)

@@ -15,7 +15,6 @@ from ask_expert.question import Prompt
 from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
 from ask_expert.settings import ExpertSettings
 
-_KEY_NAME = "OPENAI_API_KEY"
 _FINISHES: dict[str, Finish] = {
     "stop": "stop",
     "length": "length",
@@ -31,6 +30,15 @@ class _Message(Shape):
 class _Choice(Shape):
     message: _Message
     finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    error: object = None
+
+    def reason(self) -> str | None:
+        """Return why it stopped; a gateway's word, then the upstream's own."""
+        native = self.native_finish_reason
+        if native and native != self.finish_reason:
+            return f"{self.finish_reason}:{native}"
+        return self.finish_reason
 
 
 class _Reply(Shape):
@@ -65,6 +73,7 @@ class OpenAIChat:
     """See `Wire`."""
 
     default_base_url = "https://api.openai.com/v1"
+    key_name = "OPENAI_API_KEY"
 
     def encode(
         self, expert: ExpertSettings, prompt: Prompt, *, max_output_tokens: int
@@ -101,9 +110,19 @@ class OpenAIChat:
         reply = reading.parse(expert, _Reply, body, headers)
         if not reply.choices:
             if reply.error:  # a gateway that failed after it began to answer
-                raise failures.within_success(expert, headers, body, key_name=_KEY_NAME)
+                raise failures.within_success(
+                    expert, headers, body, key_name=self.key_name
+                )
             raise reading.unusable(expert, "holds no choice", headers)
         choice = reply.choices[0]
+        if choice.error or choice.finish_reason == "error":
+            raise failures.within_success(
+                expert,
+                headers,
+                body,
+                key_name=self.key_name,
+                error=choice.error or reply.error,
+            )
         text, finish = _text(choice.message), _finish(choice)
         if not text and finish in {"stop", "other"}:
             raise reading.unusable(expert, "holds no text", headers)
@@ -117,11 +136,13 @@ class OpenAIChat:
                 service_tier=reply.service_tier,
                 provider=reply.provider,
                 request_id=reading.request_id(headers) or reply.id,
-                finish_reason=choice.finish_reason,
+                finish_reason=choice.reason(),
                 rate_limits=reading.rate_limits(headers),
             ),
             finish=finish,
-            reported_cost_usd=self._reported_cost(expert, reply.usage),
+            reported_cost_usd=(
+                reported_cost(reply.usage) if self.believes(expert) else None
+            ),
         )
 
     def failure(
@@ -132,25 +153,32 @@ class OpenAIChat:
         body: bytes,
     ) -> ExpertError:
         """See `Wire.failure`."""
-        return failures.failure(expert, status, headers, body, key_name=_KEY_NAME)
+        return failures.failure(expert, status, headers, body, key_name=self.key_name)
 
-    def _reported_cost(self, expert: ExpertSettings, usage: object) -> Decimal | None:
+    def believes(self, expert: ExpertSettings) -> bool:
         """
-        Return OpenRouter's own figure, in USD.
+        Return whether a cost in the reply is taken for the price.
 
-        Nobody else is believed: another server's `cost` may be in any unit, and a
-        zero would empty the budget's meaning. With the user's own upstream key,
-        the upstream's bill comes on top.
+        Only OpenRouter's is: another server's `cost` may be in any unit, and a
+        zero would empty the budget's meaning.
         """
-        if not bodies.served_by(expert, self.default_base_url, "openrouter.ai"):
-            return None
-        told = reading.as_mapping(usage)
-        cost = _amount(told.get("cost"))
-        if cost is not None and told.get("is_byok") is True:
-            details = reading.as_mapping(told.get("cost_details"))
-            upstream = _amount(details.get("upstream_inference_cost"))
-            return None if upstream is None else cost + upstream
-        return cost
+        return bodies.served_by(expert, self.default_base_url, "openrouter.ai")
+
+
+def reported_cost(usage: object) -> Decimal | None:
+    """
+    Return OpenRouter's own figure, in USD.
+
+    With the user's own upstream key, the upstream's bill comes on top; without
+    that key the upstream's cost is a part of the figure.
+    """
+    told = reading.as_mapping(usage)
+    cost = _amount(told.get("cost"))
+    if cost is not None and told.get("is_byok") is True:
+        details = reading.as_mapping(told.get("cost_details"))
+        upstream = _amount(details.get("upstream_inference_cost"))
+        return None if upstream is None else cost + upstream
+    return cost
 
 
 def _text(message: _Message) -> str:

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 _CACHE_WRITE = Decimal("1.25")
 _CACHE_WRITE_LONG = Decimal("2.5")
 _SURCHARGE = {"priority": 2, "fast": 2, "ultrafast": 6}
-"""What OpenAI's faster tiers, and Anthropic's fast mode, at most multiply a price by."""
+"""What a vendor's faster tiers, and Anthropic's fast mode, at most multiply a price by."""
+
+_VENDORS = {
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
+    "openrouter": "https://openrouter.ai/api/v1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +116,14 @@ def listed(
 def _look_up(
     expert: ExpertSettings, model: str, now: datetime, context: dict[str, str]
 ) -> "PriceCalculation":
-    """Look under the provider that is asked, then under the model's usual one."""
+    """Look under the address asked, the wire's vendor, then the model's usual one."""
     from genai_prices import Usage, calc_price  # noqa: PLC0415  # 1.6 MB of data
 
-    by_url = expert.base_url
-    if by_url is None:
-        by_url = {"anthropic": "https://api.anthropic.com"}.get(
-            expert.api, "https://api.openai.com"
-        )
+    vendor = _VENDORS.get(expert.api)
+    asked = expert.base_url or vendor or "https://api.openai.com"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a newer unit we do not use
-        for url in (by_url, None):
+        for url in dict.fromkeys((asked, vendor, None)):
             try:
                 return calc_price(
                     Usage(),

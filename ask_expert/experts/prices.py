@@ -98,6 +98,10 @@ def charge(
         assumed_output_tokens: Least output to assume in that case: pass the granted
             ceiling to err on the safe side, since reasoning cannot be seen.
 
+    Returns:
+        Where the provider names the cost, that cost, with ours as `computed_nusd` in
+        the detail if it can be worked out.
+
     Raises:
         UnknownPriceError: No price is known.
     """
@@ -105,6 +109,7 @@ def charge(
     estimated = usage.source == "estimated"
     detail = {"usage": "estimated"} if estimated else {}
     if answer.reported_cost_usd is not None:
+        detail |= _computed(expert, answer, now) if not estimated else {}
         return Charge(
             nusd=nusd(answer.reported_cost_usd),
             source="provider",
@@ -122,6 +127,18 @@ def charge(
         source=prices.source,
         detail={**prices.detail(), **_served(answer), **detail},
     )
+
+
+def _computed(
+    expert: ExpertSettings, answer: ExpertAnswer, now: datetime
+) -> dict[str, str]:
+    """Return what our own prices make of a call whose cost the provider names."""
+    try:
+        prices = _charged(expert, answer, now, answer.usage.all_input_tokens)
+    except UnknownPriceError:
+        return {}
+    nano = _sum(answer.usage, prices)
+    return {"computed_nusd": str(nano), "computed_source": prices.source}
 
 
 def _sum(usage: Usage, prices: UnitPrices) -> int:
@@ -146,7 +163,10 @@ def _quoted(expert: ExpertSettings, now: datetime, tokens: int) -> UnitPrices:
         expert.model,
         now,
         input_tokens=tokens,
-        service_tier=_text(expert.extra_body.get("service_tier")),
+        service_tier=_text(
+            expert.extra_body.get("service_tier")
+            or expert.extra_body.get("serviceTier")
+        ),
         speed=_text(expert.extra_body.get("speed")),
     )
 

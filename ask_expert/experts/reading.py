@@ -55,8 +55,7 @@ def parse(
     try:
         data = load(body)
     except ValueError:
-        what = "is empty" if not body.strip() else "is no valid JSON"
-        raise unusable(expert, what, headers) from None
+        raise unusable(expert, _no_json(body), headers) from None
     return check(expert, shape, data, headers)
 
 
@@ -78,6 +77,14 @@ def check(
         where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "body"
         what = f"makes no sense at {where!r}"
         raise unusable(expert, what, headers) from None  # the details quote the reply
+
+
+def _no_json(body: bytes) -> str:
+    if not body.strip():
+        return "is empty"
+    if body.lstrip()[:1] == b"<":
+        return "is a web page and no JSON: check `base_url` in settings.yaml"
+    return "is no valid JSON"
 
 
 def unusable(

@@ -11,10 +11,8 @@ WIRES = {
     "openai_chat": "ask_expert.experts.openai_chat:OpenAIChat",
     "openai_responses": "ask_expert.experts.openai_responses:OpenAIResponses",
     "anthropic": "ask_expert.experts.anthropic:Anthropic",
-}
-_RESERVED = {
-    "gemini": "https://generativelanguage.googleapis.com/v1beta/openai",
-    "openrouter": "https://openrouter.ai/api/v1",
+    "gemini": "ask_expert.experts.gemini:Gemini",
+    "openrouter": "ask_expert.experts.openrouter:OpenRouter",
 }
 
 
@@ -24,13 +22,8 @@ def wire_for(api: str) -> Wire:
     Return the wire of that name.
 
     Raises:
-        ConfigError: There is none, or it comes in a later version.
+        ConfigError: There is none.
     """
-    if api in _RESERVED:
-        raise ConfigError(
-            f"api {api!r} comes in a later version; use `api: openai_chat` with "
-            f"`base_url: {_RESERVED[api]}`."
-        )
     if api not in WIRES:
         raise ConfigError(f"there is no api {api!r}; known: {', '.join(WIRES)}.")
     module, _, name = WIRES[api].partition(":")

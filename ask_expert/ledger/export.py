@@ -22,6 +22,7 @@ _MOMENTS = {
     "start_us": "starts_at",
     "end_us": "ends_at",
     "at_us": "at",
+    "closed_us": "closed_at",
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a cell for a formula."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from ask_expert.ledger.records import Answered
+from ask_expert.ledger.records import Answered, Closed
 from ask_expert.ledger.tables import (
     approvals,
     escalations,
@@ -112,17 +112,23 @@ def current_task(connection: Connection, caller: Caller, *, now_us: int) -> str 
 
 def thread_turns(
     connection: Connection, thread: str, caller: Caller
-) -> tuple[Turn, ...] | None:
-    """Return a thread's stored turns, oldest first; None if it is not this caller's."""
+) -> tuple[Turn, ...] | Closed | None:
+    """
+    Return a thread's stored turns, oldest first, or that it is closed.
+
+    None if it is not this caller's.
+    """
     owned = connection.execute(
-        select(threads.c.id).where(
+        select(threads.c.closed_us).where(
             threads.c.id == thread,
             threads.c.user == caller.user,
             threads.c.project == caller.project,
         )
-    ).scalar_one_or_none()
+    ).one_or_none()
     if owned is None:
         return None
+    if owned.closed_us is not None:
+        return Closed(at_us=owned.closed_us)
     rows = connection.execute(
         select(questions.c.texts, escalations.c.answer)
         .join(escalations, escalations.c.question_id == questions.c.id)

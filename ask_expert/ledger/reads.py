@@ -99,6 +99,55 @@ def served_models(connection: Connection, since_us: int) -> Rows:
     ).all()
 
 
+def identities(connection: Connection, since_us: int) -> Rows:
+    """
+    Return who served each expert's settled tries, and when, oldest first.
+
+    Each row has `expert`, `asked_model`, the columns that identify who served,
+    `first_us`, `last_us`, `tries` and `thread`, which is told only where the thread
+    holds several tries of that expert and model: in others nothing can change.
+    """
+    asked = (escalations.c.expert, tries.c.asked_model)
+    told = (
+        tries.c.served_model,
+        tries.c.fingerprint,
+        tries.c.service_tier,
+        tries.c.provider,
+        tries.c.region,
+    )
+    count = func.count()
+    in_thread = func.sum(count).over(partition_by=(*asked, questions.c.thread))
+    by_thread = (
+        select(
+            *asked,
+            *told,
+            questions.c.thread,
+            func.min(tries.c.sent_us).label("first_us"),
+            func.max(tries.c.sent_us).label("last_us"),
+            count.label("tries"),
+            in_thread.label("in_thread"),
+        )
+        .select_from(_all_tries())
+        .where(_since(since_us), tries.c.state == "settled")
+        .group_by(*asked, *told, questions.c.thread)
+        .subquery()
+    )
+    columns = [by_thread.c[each.name] for each in (*asked, *told)]
+    thread = case((by_thread.c.in_thread > 1, by_thread.c.thread)).label("thread")
+    first_us = func.min(by_thread.c.first_us).label("first_us")
+    return connection.execute(
+        select(
+            *columns,
+            thread,
+            first_us,
+            func.max(by_thread.c.last_us).label("last_us"),
+            _sum(by_thread.c.tries).label("tries"),
+        )
+        .group_by(*columns, thread)
+        .order_by(first_us, *columns)
+    ).all()
+
+
 def price_sources(connection: Connection, since_us: int) -> Rows:
     """Return (price source, tries), settled tries only."""
     return connection.execute(

@@ -78,6 +78,7 @@ class TryRequest:
         least_nusd: Worst case at the smallest useful output ceiling.
         price_source: Where the unit prices are from.
         input_bound_tokens: Upper bound of the input.
+        sent_us: The present, by which the caps' windows were chosen.
         lease_us: Until when it counts as alive, microseconds since 1970.
         owner: Process that sends it.
         marks: New marks of the thread: (kind, digest) to number.
@@ -94,6 +95,7 @@ class TryRequest:
     least_nusd: int
     price_source: str
     input_bound_tokens: int
+    sent_us: int
     lease_us: int
     owner: str
     marks: Mapping[tuple[str, str], int] = field(
@@ -114,6 +116,13 @@ class Joined:
     """The same question is being answered or has been; nothing was set aside."""
 
     question_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A person closed this thread, at this time: it is not continued."""
+
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,25 @@ leaves; so whatever happens later, the money is counted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, Select, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from ask_expert.budget import Cap, Denied, Room, grant
+from ask_expert.budget import Cap, Denied, Room, grant, task_key
 from ask_expert.errors import LedgerError
 from ask_expert.ledger.owner import is_dead
-from ask_expert.ledger.records import Granted, TryRequest, new_id
+from ask_expert.ledger.records import Granted, QuestionRecord, TryRequest, new_id
 from ask_expert.ledger.tables import (
     escalations,
     holds,
@@ -28,33 +38,27 @@ OPEN = ("sent", "unresolved")
 """States in which a try's reservation is still counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """One window's row and the room in it."""
-
-    window_id: int
-    room: Room
-
-
 def reserve(
     connection: Connection,
     request: TryRequest,
     *,
+    question: QuestionRecord,
     ceiling: Callable[[int], int],
-    now_us: int,
 ) -> Granted | Denied:
     """
     Set money aside in every window of `request.caps`, or in none.
+
+    It is counted in every window that is open for the try, also in those of
+    budgets that another policy or time zone set: whoever asks next under that
+    policy finds its sums right.
 
     The escalation's row must exist. The try is written as `sent`, with the
     output ceiling that the money set aside pays for.
     """
     single = [Room(cap=cap) for cap in request.caps if cap.scope == "call"]
-    balances = [
-        _balance(connection, cap) for cap in request.caps if cap.scope != "call"
-    ]
+    shared = [_opened(connection, cap) for cap in request.caps if cap.scope != "call"]
     verdict = grant(
-        [*single, *(balance.room for balance in balances)],
+        [*single, *shared],
         want_nusd=request.want_nusd,
         least_nusd=request.least_nusd,
     )
@@ -67,7 +71,7 @@ def reserve(
             escalation_id=request.escalation_id,
             number=request.number,
             state="sent",
-            sent_us=now_us,
+            sent_us=request.sent_us,
             lease_us=request.lease_us,
             owner=request.owner,
             reserved_nusd=verdict,
@@ -77,13 +81,13 @@ def reserve(
             asked_model=request.model,
         )
     )
-    ids = [balance.window_id for balance in balances]
+    ids = _open_windows(connection, request, question)
     if ids:
         connection.execute(
             insert(holds), [{"try_id": try_id, "window_id": each} for each in ids]
         )
         _add(connection, ids, reserved=verdict, calls=1)
-    _move(connection, try_id, "reserve", verdict, now_us)
+    _move(connection, try_id, "reserve", verdict, request.sent_us)
     return Granted(try_id=try_id, nusd=verdict)
 
 
@@ -165,17 +169,38 @@ def rooms(connection: Connection, caps: Iterable[Cap]) -> list[Room]:
             found.append(Room(cap=cap))
             continue
         row = _window_row(connection, cap)
-        found.append(_room(cap, row) if row else _sum_of_tries(connection, cap))
+        found.append(_room(cap, row) if row else sum_of_tries(connection, cap))
     return found
 
 
-def _balance(connection: Connection, cap: Cap) -> Balance:
+def _open_windows(
+    connection: Connection, request: TryRequest, question: QuestionRecord
+) -> Sequence[int]:
+    """Return every window that a try of this question falls into."""
+    task = task_key(question.caller, question.task)
+    own = or_(
+        and_(windows.c.scope.not_in(("session", "task")), windows.c.key == ""),
+        and_(windows.c.scope == "session", windows.c.key == question.caller.session),
+        and_(windows.c.scope == "task", windows.c.key == task),
+    )
+    found = connection.execute(
+        select(windows.c.id).where(
+            own,
+            windows.c.expert.in_(("", request.expert)),
+            windows.c.start_us <= request.sent_us,
+            windows.c.end_us > request.sent_us,
+        )
+    )
+    return found.scalars().all()
+
+
+def _opened(connection: Connection, cap: Cap) -> Room:
     row = _window_row(connection, cap)
     if row is not None:
-        return Balance(window_id=row["id"], room=_room(cap, row))
+        return _room(cap, row)
     # A window is opened on first use with the sum of what already fell into it:
     # a budget that is added on the 20th knows what the month has cost so far.
-    room = _sum_of_tries(connection, cap)
+    room = sum_of_tries(connection, cap)
     window_id = connection.execute(
         insert(windows)
         .values(
@@ -196,7 +221,7 @@ def _balance(connection: Connection, cap: Cap) -> Balance:
     adopted = [{"try_id": each, "window_id": window_id} for each in open_tries]
     if adopted:
         connection.execute(insert(holds), adopted)
-    return Balance(window_id=window_id, room=room)
+    return room
 
 
 def _window_row(connection: Connection, cap: Cap) -> RowMapping | None:
@@ -250,7 +275,8 @@ def _tries_in(cap: Cap) -> Select[*tuple[Any, ...]]:
     return query
 
 
-def _sum_of_tries(connection: Connection, cap: Cap) -> Room:
+def sum_of_tries(connection: Connection, cap: Cap) -> Room:
+    """Return a window's sums from its tries; what its running sums have to equal."""
     held = tries.c.state.in_(OPEN)
     row = connection.execute(
         _tries_in(cap).with_only_columns(

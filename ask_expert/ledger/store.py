@@ -13,6 +13,7 @@ from ask_expert.ledger.engine import open_engine, reading, translated_errors, wr
 from ask_expert.ledger.owner import is_dead
 from ask_expert.ledger.records import (
     Answered,
+    Closed,
     End,
     Granted,
     Joined,
@@ -89,12 +90,10 @@ class Ledger:
             rows = connection.execute(select(marks).where(marks.c.thread == thread))
             return {(row.kind, row.digest): row.number for row in rows}
 
-    def thread_turns(self, thread: str, caller: Caller) -> tuple[Turn, ...] | None:
-        """
-        Return a thread's stored conversation, oldest first.
-
-        None when there is no such thread of this user and project.
-        """
+    def thread_turns(
+        self, thread: str, caller: Caller
+    ) -> tuple[Turn, ...] | Closed | None:
+        """Return a thread's stored turns, if it is open; None if it is not theirs."""
         with translated_errors(self.path), reading(self._engine) as connection:
             return lookups.thread_turns(connection, thread, caller)
 
@@ -109,7 +108,6 @@ class Ledger:
         request: TryRequest,
         *,
         ceiling: Callable[[int], int],
-        now_us: int,
     ) -> Granted | Denied | Joined:
         """
         Set money aside for one try and put it on record as sent.
@@ -122,13 +120,12 @@ class Ledger:
             question: The question with its decision.
             request: The try.
             ceiling: Tokens of output that a reservation of so many nUSD pays for.
-            now_us: The present, microseconds since 1970.
         """
         with translated_errors(self.path), writing(self._engine) as connection:
             first = request.position == 0 and request.number == 1
             if first and question.key:
                 same = lookups.latest_escalated(connection, question.key)
-                if same and _answers(same, question, now_us):
+                if same and _answers(same, question, request.sent_us):
                     return Joined(question_id=same.question_id)
             savepoint = connection.begin_nested()
             if first:
@@ -137,7 +134,7 @@ class Ledger:
                 _insert_thread(connection, question, request)
                 _insert_escalation(connection, question, request)
             verdict = reservations.reserve(
-                connection, request, ceiling=ceiling, now_us=now_us
+                connection, request, question=question, ceiling=ceiling
             )
             if isinstance(verdict, Denied):
                 savepoint.rollback()

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema version that this code reads and writes."""
 
 metadata = MetaData()
@@ -166,6 +166,7 @@ windows = Table(
     Column("reserved_nusd", BigInteger, nullable=False),
     Column("calls", BigInteger, nullable=False),
     UniqueConstraint("scope", "key", "expert", "start_us", "end_us"),
+    Index("windows_by_end", "scope", "key", "expert", "end_us"),
     CheckConstraint("spent_nusd >= 0 AND reserved_nusd >= 0 AND calls >= 0"),
 )
 
@@ -204,6 +205,7 @@ threads = Table(
     Column("user", Text, nullable=False),
     Column("project", Text, nullable=False),
     Column("expert", Text, nullable=False),
+    Column("closed_us", BigInteger),
 )
 
 marks = Table(

@@ -22,6 +22,7 @@ from ask_expert.mcp_server import logs, texts
 from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.mcp_server.tools import Connection, build_tools
 
+_FLUSH_S = 0.3
 _GREETINGS = {"initialize", "server/discover", "ping"}
 
 
@@ -91,4 +92,5 @@ async def _end_on_signal(
 
 async def _exit_when_drained(runtime: Runtime) -> None:
     await runtime.drained()
+    await anyio.sleep(_FLUSH_S)  # what was waited for goes out first
     os._exit(0)

@@ -1,29 +1,32 @@
 """The three tools; they translate between the protocol and the road, and decide nothing."""
 
 import contextlib
-import getpass
 import json
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import anyio
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 
+from ask_expert.answer_block import word
 from ask_expert.budget import Room
 from ask_expert.errors import AskExpertError, ConfigError
 from ask_expert.mcp_server import texts
+from ask_expert.mcp_server.arguments import misfits
+from ask_expert.mcp_server.logs import scrubbed
 from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.money import usd
 from ask_expert.question import Caller, Question
 from ask_expert.reply import Reply
+from ask_expert.settings import user_name
 
 HEARTBEAT_S = 4.0
 """Pause between two signs of life, in seconds; clients give up after 5 to 60."""
@@ -36,6 +39,7 @@ def _as_list(value: object) -> object:
     return value
 
 
+_REASON_CHARS = 1000
 _Text = str | None
 _List = Annotated[list[str] | None, BeforeValidator(_as_list)]
 
@@ -53,8 +57,8 @@ class Connection:
         return Caller(
             session=self.session,
             project=self.project,
-            user=getpass.getuser(),
-            agent=params.client_info.name[:100] if params else "",
+            user=user_name(),
+            agent=params.client_info.name if params else "",
         )
 
     @classmethod
@@ -72,8 +76,41 @@ def build_tools(runtime: Runtime, connection: Connection) -> list[Tool]:
     ]
 
 
+class _Tool(Tool):
+    """Says what is wrong in a sentence that a model can act on."""
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT001, FBT002  # as the base class has it
+    ) -> Any:
+        try:
+            return await super().run(arguments, context, convert_result)
+        except UnexpectedToolError as error:
+            # The SDK logs the cause; nothing of its text reaches the client.
+            kind = type(_innermost(error.__cause__)).__name__
+            raise UnexpectedToolError(
+                f"An internal error ({kind}); go on without the expert and tell the "
+                "user to look at the server's log."
+            ) from error.__cause__
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                text = misfits(error.__cause__)
+                raise ToolError(text) from error.__cause__
+            raise
+
+
+def _innermost(error: BaseException | None) -> BaseException | None:
+    """Return what broke; what breaks beside the heartbeat comes in a group."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = group.exceptions[0]
+    return error
+
+
 def _tool(function: Callable[..., Any], description: str, **more: Any) -> Tool:
-    tool = Tool.from_function(function, description=description, **more)
+    tool = _Tool.from_function(function, description=description, **more)
     # Titles repeat the names, and every byte is read by the agent at every turn.
     tool.parameters.pop("title", None)
     for argument in tool.parameters.get("properties", {}).values():
@@ -113,7 +150,7 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
         async with _heartbeat(context_):
             reply = await _ask(runtime, asked)
         if isinstance(reply, AskExpertError):
-            raise ToolError(str(reply)) from reply
+            raise ToolError(scrubbed(str(reply))) from reply
         return _result(reply)
 
     return _tool(
@@ -146,7 +183,7 @@ def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
                 evidence=evidence,
             )
         except AskExpertError as failure:
-            raise ToolError(str(failure)) from failure
+            raise ToolError(scrubbed(str(failure))) from failure
         return _json({"question_id": question_id, "verdict": verdict})
 
     return _tool(
@@ -174,7 +211,7 @@ def _expert_status(runtime: Runtime, connection: Connection) -> Tool:
                 return _result(await escalator.status(question_id, caller))
             rooms = await escalator.rooms(caller)
         except AskExpertError as failure:
-            raise ToolError(str(failure)) from failure
+            raise ToolError(scrubbed(str(failure))) from failure
         return _json({"policy": escalator.policy_name, "budgets": _budgets(rooms)})
 
     return _tool(
@@ -230,7 +267,7 @@ def _not_set_up(failure: ConfigError) -> Reply:
         status="unavailable",
         question_id="",
         thread=None,
-        reason=f"ask-expert is not set up rightly: {failure}",
+        reason=scrubbed(f"ask-expert is not set up rightly: {failure}"),
         next_step=(
             "Go on without the expert and tell the user this reason; "
             "`ask-expert doctor` shows more."
@@ -259,14 +296,19 @@ def _json(fields: dict[str, object]) -> CallToolResult:
 
 
 def structured(reply: Reply) -> dict[str, object]:
-    """Return the reply as an agent reads it; what is absent is left out."""
-    expert = {"asked": reply.asked, "served": reply.served} if reply.asked else None
+    """
+    Return the reply as an agent reads it; what is absent is left out.
+
+    Only the answer's block may hold lines of somebody else.
+    """
+    served = word(reply.served) if reply.served else None
+    expert = {"asked": word(reply.asked), "served": served} if reply.asked else None
     fields: dict[str, object] = {
         "status": reply.status,
         "answer": reply.answer,
         "question_id": reply.question_id,
-        "thread": reply.thread,
-        "reason": reply.reason,
+        "thread": word(reply.thread) if reply.thread else None,
+        "reason": word(reply.reason, _REASON_CHARS),
         "next_step": reply.next_step,
         "confidence": reply.confidence,
         "cost_usd": _number(reply.cost_nusd),
@@ -274,7 +316,7 @@ def structured(reply: Reply) -> dict[str, object]:
         "expert": expert,
         "cached": reply.cached or None,
         "masked_secrets": reply.masked or None,
-        "left_out": list(reply.left_out) or None,
+        "left_out": [word(each) for each in reply.left_out] or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ask_expert import yaml_file
 from ask_expert.errors import ConfigError
 from ask_expert.policy.document import Policy
+from ask_expert.settings import expanded
 
 PRESETS = ("frugal", "balanced", "quality", "human_in_the_loop", "research_holdout")
 
@@ -28,7 +29,7 @@ def load(name_or_path: str, *, home: Path) -> Policy:
         source = preset(name_or_path)
         text = source.read_text(encoding="utf-8")
         return yaml_file.parse(text, Policy, file=Path(str(source)))
-    path = home / Path(name_or_path).expanduser()
+    path = home / expanded(Path(name_or_path))
     if not _looks_like_a_path(name_or_path) and not path.exists():
         hint = yaml_file.nearest(name_or_path, [*PRESETS])
         raise ConfigError(f"there is no policy {name_or_path!r}; {hint}")

@@ -5,7 +5,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import HEAD
 from ask_expert.policy.presets import load
+from ask_expert.redaction.plain import without_secrets
 from ask_expert.report import experts, policies
 from ask_expert.settings import ExpertSettings, LocalSettings, Settings
 from ask_expert.yaml_file import nearest
@@ -46,7 +47,7 @@ class Item:
 def examine(home: Path, environ: Mapping[str, str]) -> list[Item]:
     """Look at everything; what is wrong becomes an item, never an exception."""
     settings, settings_item = _settings(home)
-    return [
+    found = [
         *_versions(),
         *_folder(home),
         settings_item,
@@ -57,6 +58,8 @@ def examine(home: Path, environ: Mapping[str, str]) -> list[Item]:
         *_local(settings.local if settings else None),
         *_checks(settings or Settings(), environ),
     ]
+    # What is wrong may be a key in a field that is shown.
+    return [replace(each, message=without_secrets(each.message)) for each in found]
 
 
 def _versions() -> Iterator[Item]:

@@ -13,6 +13,7 @@ from ask_expert.experts.prompt import compose
 from ask_expert.experts.registry import wire_for
 from ask_expert.money import show
 from ask_expert.question import Caller, Question
+from ask_expert.report import price_table
 from ask_expert.settings import ExpertSettings
 
 _TYPICAL_TOKENS = 2_000
@@ -44,6 +45,63 @@ def configured(home: Path, environ: Mapping[str, str]) -> tuple[ExpertSettings, 
         ConfigError: The settings are wrong.
     """
     return settings_file.load(home).experts or experts_from_environment(environ)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """
+    One expert in a list.
+
+    Attributes:
+        expert: Its settings.
+        endpoint: Where it is asked.
+        price: Where its price is from; None when none is known.
+        key: Where its key comes from, or what to set.
+    """
+
+    expert: ExpertSettings
+    endpoint: str
+    price: str | None
+    key: KeyState
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the line as a table shows it."""
+        found = self.key.where or "none needed"
+        return (
+            self.expert.name,
+            self.expert.api,
+            self.expert.model,
+            self.endpoint,
+            self.price or "NONE KNOWN",
+            found if self.key.ready else f"MISSING: {self.key.sentence}",
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the line as JSON can carry it."""
+        return {
+            "name": self.expert.name,
+            "api": self.expert.api,
+            "model": self.expert.model,
+            "endpoint": self.endpoint,
+            "price_source": self.price,
+            "key_ready": self.key.ready,
+            "key_from": self.key.where or None,
+            "key": self.key.sentence,
+        }
+
+
+HEAD = ("expert", "api", "model", "endpoint", "price", "key")
+"""Names of the cells of a line."""
+
+
+def line(expert: ExpertSettings, environ: Mapping[str, str], now: datetime) -> Line:
+    """Return an expert as a list shows it; may take seconds where a command prints keys."""
+    return Line(
+        expert=expert,
+        endpoint=expert.base_url or wire_for(expert.api).default_base_url,
+        price=price_table.source(expert, now),
+        key=key_state(expert, environ),
+    )
 
 
 def named(name: str, known: Sequence[ExpertSettings]) -> ExpertSettings:

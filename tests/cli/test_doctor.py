@@ -138,3 +138,15 @@ def test_what_is_wrong_with_the_policy_is_said(home: Path) -> None:
 
     states = [state for state, _ in items(ended, "policy")]
     assert states == ["ok", "warning"]
+
+
+def test_a_key_in_a_wrong_field_is_not_repeated(home: Path) -> None:
+    key = "sk-proj-Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2"
+    (home / "settings.yaml").write_text(f"policy: {key}\n")
+
+    examined = ask_expert("doctor", "--json")
+    asked = ask_expert("ask", "Why?")
+
+    assert items(examined, "policy")[0][1].startswith("there is no policy '«SECRET:")
+    assert "there is no policy '«SECRET:" in asked.err
+    assert key not in examined.out + examined.err + asked.out + asked.err

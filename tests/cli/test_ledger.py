@@ -111,6 +111,31 @@ def test_what_is_on_record_cannot_steer_the_terminal(home: Path) -> None:
     assert "answer: \\x1b]0;owned\\x07\\x1b[2Jdone\\x9b1m\n" in ended.out
 
 
+def test_past_questions_are_found_by_their_words(filled: Path) -> None:
+    ended = ask_expert("ledger", "search", "why", "SECRET", "--json")
+
+    assert json.loads(ended.out) == [
+        {
+            "question_id": "q_1",
+            "asked_at": "2026-11-22T12:00:00.000000Z",
+            "question": "Why?",
+            "snippet": "Use «SECRET:api_key:1».",
+        }
+    ]
+
+
+def test_a_search_for_people_has_a_line_a_question(filled: Path) -> None:
+    found = ask_expert("ledger", "search", "api_key")
+    nothing = ask_expert("ledger", "search", "no such word")
+
+    assert [line.split()[0] for line in found.out.splitlines()] == ["question", "q_1"]
+    assert "2026-11-22T12:00:00Z  Why?        Use «SECRET:api_key:1»." in found.out
+    assert (nothing.status, nothing.out) == (
+        0,
+        "No question on record holds all of these words.\n",
+    )
+
+
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_an_export_goes_to_standard_output_or_a_private_file(
     filled: Path, tmp_path: Path, form: str
@@ -124,6 +149,13 @@ def test_an_export_goes_to_standard_output_or_a_private_file(
     assert written.out == ""
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "q_3" in printed.out
+
+
+def test_an_argument_that_is_no_text_is_one_sentence(home: Path) -> None:
+    ended = ask_expert("ledger", "show", "q_\udcff")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("ask-expert: There is no question 'q_?'")
 
 
 @pytest.mark.parametrize(

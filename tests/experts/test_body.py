@@ -32,11 +32,31 @@ def encode(
         "tools",
         "models",
         "background",
+        "contents",
+        "systemInstruction",
+        "cachedContent",
     ],
 )
 def test_no_extra_can_break_the_cap(api: str, key: str) -> None:
     with pytest.raises(ConfigError, match=f"extra_body cannot set '{key}'"):
         encode(api, extra_body={key: 5})
+
+
+@pytest.mark.parametrize(
+    ("extra", "key"),
+    [
+        ({"generationConfig": {"maxOutputTokens": 9}}, "generationConfig.maxOutput"),
+        ({"generationConfig": {"candidateCount": 9}}, "generationConfig.candidate"),
+        ({"generationConfig": {"max_output_tokens": 9}}, "generationConfig.max_out"),
+        ({"generationConfig": 5}, "generationConfig"),
+        ({"generation_config": {"maxOutputTokens": 9}}, "generation_config"),
+    ],
+)
+def test_no_extra_can_break_gemini_s_cap_one_level_down(
+    extra: dict[str, object], key: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"extra_body cannot set '{key}"):
+        encode("gemini", extra_body=extra)
 
 
 @pytest.mark.parametrize("api", WIRES)
@@ -73,7 +93,9 @@ def test_extra_headers_are_sent_in_lower_case() -> None:
 def test_no_sampling_parameter_and_no_stream_is_ever_sent(api: str) -> None:
     body = json.loads(encode(api, effort="high").body)
 
-    assert not {"temperature", "top_p", "top_k", "seed", "stream"} & set(body)
+    keys = set(body) | set(body.get("generationConfig", {}))
+    assert not {"temperature", "top_p", "topP", "top_k", "topK", "seed"} & keys
+    assert "stream" not in keys
 
 
 @pytest.mark.parametrize("api", WIRES)

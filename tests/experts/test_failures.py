@@ -14,7 +14,13 @@ from ask_expert.experts.registry import wire_for
 from tests.experts.support import an_expert
 from tests.fakes.shapes import Behaviour, Wire, error_body, vendor_headers
 
-WIRES: list[Wire] = ["openai_chat", "openai_responses", "anthropic"]
+WIRES: list[Wire] = [
+    "openai_chat",
+    "openai_responses",
+    "anthropic",
+    "gemini",
+    "openrouter",
+]
 
 
 def failed(status: int, *, wire: Wire = "openai_chat", **facts: Any) -> ExpertError:
@@ -143,6 +149,45 @@ def test_google_s_delay_and_daily_quota_are_read_from_its_details() -> None:
 
     assert again.retry_after_s == 31.0
     assert isinstance(never, ExpertRejectedError)
+    assert "Today's quota is used up" in str(never)
+
+
+def test_a_daily_quota_is_not_waited_for_even_if_a_delay_is_named() -> None:
+    error = failed(429, wire="gemini", code="daily_quota", retry_after="40")
+
+    assert isinstance(error, ExpertRejectedError)
+    assert (error.billed, error.retryable) == ("no", False)
+
+
+def test_google_s_wrong_key_is_named_although_its_status_says_otherwise() -> None:
+    error = failed(400, wire="gemini", code="API_KEY_INVALID")
+
+    assert "Check the key in GEMINI_API_KEY." in str(error)
+
+
+def test_money_in_flight_is_waited_for_even_if_no_time_is_named() -> None:
+    error = failed(402, wire="openrouter", code="openrouter_in_flight_budget")
+
+    assert isinstance(error, ExpertUnavailableError)
+    assert (error.billed, error.retry_after_s) == ("no", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "source"),
+    [
+        (402, "openrouter_credits"),
+        (402, "openrouter_key_limit"),
+        (403, "openrouter_guardrail_budget"),
+        (403, "openrouter_workspace_budget"),
+    ],
+)
+def test_a_spent_limit_at_openrouter_is_not_tried_again(
+    status: int, source: str
+) -> None:
+    error = failed(status, wire="openrouter", code=source, retry_after="9")
+
+    assert isinstance(error, ExpertRejectedError)
+    assert "no credit left" in str(error)
 
 
 def test_the_sentence_says_what_to_do() -> None:
@@ -155,7 +200,7 @@ def test_the_sentence_says_what_to_do() -> None:
             "flagship: HTTP 404: The provider says 404. Check `model: gpt-6.1-sol` and `base_url` in settings.yaml.",
             "flagship: HTTP 413: The provider says 413. Ask again with fewer files or less context.",
             "flagship: HTTP 429: The provider says 429. Too many requests at the moment.",
-            "flagship: HTTP 503: The provider says 503.",
+            "flagship: HTTP 503: The provider says 503. The fault is the provider's; ask again later.",
         ]
     )
 
@@ -173,7 +218,7 @@ def test_a_long_or_wild_message_becomes_one_short_line() -> None:
 
     assert str(wild).startswith("flagship: HTTP 400: a b [31mxxx")
     assert "\n" not in str(wild)
-    assert len(str(wild)) < 340
+    assert len(str(wild)) < 400
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """
-A real loopback HTTP server that answers in the three wire formats.
+A real loopback HTTP server that answers in the five wire formats.
 
 `with Provider() as provider:` serves from a thread of this process;
 `python tests/fakes/provider.py --port 0` serves from its own and prints
@@ -23,6 +23,7 @@ import sys
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -31,12 +32,13 @@ from typing import Any, Self
 if not __package__:  # run as a script, from any folder
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.fakes.replies import answer, error_in_success
 from tests.fakes.shapes import (
+    BASES,
     WIRES,
     Behaviour,
     Received,
     Wire,
-    answer,
     complaint,
     error_body,
     vendor_headers,
@@ -123,6 +125,10 @@ class Provider:
         """The base address that OpenAI's wires take."""
         return f"{self.url}/v1"
 
+    def base(self, wire: Wire) -> str:
+        """Return the base address under which a wire is served."""
+        return f"{self.url}{BASES[wire]}"
+
     def script(self, *behaviours: Behaviour) -> None:
         """Queue what the next requests meet."""
         with self._changed:
@@ -166,14 +172,16 @@ class Provider:
 
     def charge(self, number: int, behaviour: Behaviour) -> None:
         """Put one request on the bill."""
-        asked = str(self.requests[number].json.get("model"))
+        asked = self.requests[number].model
         extra_in, extra_out = behaviour.advisor_tokens or (0, 0)
         with self._changed:
             self.bill.append(
                 Billed(
                     request=number,
                     model=behaviour.model or asked,
-                    input_tokens=behaviour.input_tokens + extra_in,
+                    input_tokens=behaviour.input_tokens
+                    + behaviour.tool_use_tokens
+                    + extra_in,
                     cache_read_tokens=behaviour.cache_read_tokens,
                     cache_write_tokens=behaviour.cache_write_tokens,
                     cache_write_long_tokens=behaviour.cache_write_long_tokens,
@@ -261,12 +269,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif behaviour.status != 200:
             self._send_error(wire, number, behaviour)
         else:
-            body = answer(wire, received.json, number, behaviour)
+            body = answer(wire, received, number, behaviour)
             self._send_json(200, body, vendor_headers(wire, number))
 
     def _send_error(self, wire: Wire, number: int, behaviour: Behaviour) -> None:
         headers = vendor_headers(wire, number)
-        if behaviour.retry_after is not None:
+        if behaviour.retry_after is not None and wire != "gemini":
             headers["retry-after"] = behaviour.retry_after
         if behaviour.raw_error is not None:
             self._send(behaviour.status, behaviour.raw_error.encode(), headers)
@@ -278,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _misbehave(
         self, wire: Wire, received: Received, number: int, behaviour: Behaviour
     ) -> None:
-        whole = json.dumps(answer(wire, received.json, number, behaviour)).encode()
+        whole = json.dumps(answer(wire, received, number, behaviour)).encode()
         headers = vendor_headers(wire, number)
         html = {"content-type": "text/html"}
         match behaviour.fault:
@@ -287,24 +295,24 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "reset":
                 self._reset()
-            case "invalid_json":
-                self._send(200, whole[:-2] + b"]]", headers)
+            case "invalid_json" | "empty" | "huge" as fault:
+                broken = {"invalid_json": whole[:-2] + b"]]", "huge": _HUGE}
+                self._send(200, broken.get(fault, b""), headers)
             case "html":
                 status = behaviour.status
                 self._send(status, b"<html><h1>Bad gateway</h1></html>", html)
-            case "empty":
-                self._send(200, b"", headers)
             case "empty_choices":
-                empty = answer(wire, received.json, number, behaviour)
+                empty = answer(wire, received, number, behaviour)
                 empty.update({key: [] for key in _LISTS if key in empty})
                 self._send_json(200, empty, headers)
             case "redirect":
-                self._send(307, b"", {"location": f"{self.server.provider.url}/away"})
+                elsewhere = f"{self.server.provider.url}/away"
+                self._send(307, b"", {"location": behaviour.location or elsewhere})
+            case "error_in_success" | "error_in_choice":
+                body = error_in_success(wire, received, number, behaviour)
+                self._send_json(200, body, headers)
             case "gzip_bomb":
-                packed = gzip.compress(b"\0" * 64_000_000)
-                self._send(200, packed, {**headers, "content-encoding": "gzip"})
-            case "huge":
-                self._send(200, b'"' + b"x" * 9_000_000 + b'"', headers)
+                self._send(200, _bomb(), {**headers, "content-encoding": "gzip"})
             case _:
                 self._drip(whole, headers)
 
@@ -341,7 +349,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-_LISTS = ("choices", "output", "content")
+_HUGE = b'"' + b"x" * 9_000_000 + b'"'
+_LISTS = ("choices", "output", "content", "candidates")
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b"\0" * 64_000_000)
 
 
 def _control(provider: Provider, path: str, body: bytes) -> None:

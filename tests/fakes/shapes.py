@@ -1,16 +1,16 @@
 """
-What the vendors' documents say replies look like, and the faults that befall them.
+What a request meets: the vendors' headers and errors, and the faults that befall it.
 
 Standard library only: the fake provider runs as a process of its own.
 """
 
 import json
-import time
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Wire = Literal["openai_chat", "openai_responses", "anthropic"]
+Wire = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "openrouter"]
 Fault = Literal[
     "cut",  # the connection ends in the middle of the body
     "reset",  # TCP reset before the first header
@@ -19,14 +19,20 @@ Fault = Literal[
     "empty",
     "empty_choices",
     "redirect",
+    "error_in_success",  # status 200, and an error in the body
+    "error_in_choice",  # status 200, and an error in the choice, after some text
     "gzip_bomb",  # 64 MB of zeros in 64 kB
     "huge",  # 9 MB of plain JSON
     "slow_loris",  # headers, then a byte now and then, for ever
 ]
-Finish = Literal["stop", "length", "refusal", "content_filter", "failed"]
+Finish = Literal[
+    "stop", "length", "refusal", "content_filter", "failed", "blocked", "continuation"
+]
 UsageShape = Literal["normal", "none", "absurd", "negative", "gemini"]
 
 WIRES: dict[str, Wire] = {
+    ":generateContent": "gemini",
+    "/api/v1/chat/completions": "openrouter",
     "/chat/completions": "openai_chat",
     "/responses": "openai_responses",
     "/messages": "anthropic",
@@ -36,6 +42,38 @@ _NEEDED: dict[Wire, tuple[str, ...]] = {
     "openai_chat": ("model", "messages"),
     "openai_responses": ("model", "input"),
     "anthropic": ("model", "messages", "max_tokens"),
+    "gemini": ("contents",),
+    "openrouter": ("model", "messages"),
+}
+BASES: dict[Wire, str] = {
+    "openai_chat": "/v1",
+    "openai_responses": "/v1",
+    "anthropic": "",
+    "gemini": "",
+    "openrouter": "/api/v1",
+}
+"""What follows the host in the base address of each wire."""
+
+_GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
 }
 
 
@@ -45,7 +83,8 @@ class Behaviour:
     What one request meets; token counts are disjoint, output includes reasoning.
 
     `status` other than 200 answers with the vendor's error shape, `code` inside;
-    `raw_error` sends that body as it is. `delay_s` waits before the headers.
+    `raw_error` sends that body as it is. `delay_s` waits before the headers. A
+    redirect leads to `location`, or elsewhere on the same server.
     """
 
     text: str = "Use a lock around the counter, then run the test again."
@@ -61,7 +100,9 @@ class Behaviour:
     service_tier: str | None = None
     speed: str | None = None
     cost_usd: str | None = None
+    upstream_usd: str | None = None
     advisor_tokens: tuple[int, int] | None = None
+    tool_use_tokens: int = 0
     status: int = 200
     code: str | None = None
     error_type: str | None = None
@@ -69,6 +110,7 @@ class Behaviour:
     retry_after: str | None = None
     raw_error: str | None = None
     fault: Fault | None = None
+    location: str | None = None
     delay_s: float = 0.0
 
 
@@ -86,6 +128,12 @@ class Received:
         """The body, parsed."""
         return json.loads(self.body)
 
+    @property
+    def model(self) -> str:
+        """The model asked for; Gemini's stands in the path."""
+        found = re.search(r"/models/([^/:]+):", self.path)
+        return found.group(1) if found else str(self.json.get("model"))
+
 
 def complaint(
     wire: Wire | None, received: Received, key: str | None
@@ -93,13 +141,23 @@ def complaint(
     """Return the error a strict vendor gives for a request it does not take."""
     if wire is None:
         return Behaviour(status=404, message=f"Unknown path {received.path}")
-    sent = received.headers.get(
-        "x-api-key", received.headers.get("authorization", "").removeprefix("Bearer ")
-    )
-    if key is not None and sent != key:
-        return Behaviour(status=401, code="invalid_api_key", message="Wrong API key.")
+    headers = received.headers
+    bearer = headers.get("authorization", "").removeprefix("Bearer ")
+    sent = headers.get(_KEY_HEADERS.get(wire, "authorization"), bearer)
+    if key is not None and sent.removeprefix("Bearer ") != key:
+        return _wrong_key(wire)
     message = _flaw(wire, received)
     return Behaviour(status=400, message=message) if message else None
+
+
+_KEY_HEADERS: dict[Wire, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
+def _wrong_key(wire: Wire) -> Behaviour:
+    if wire == "gemini":
+        message = "API key not valid. Please pass a valid API key."
+        return Behaviour(status=400, code="API_KEY_INVALID", message=message)
+    return Behaviour(status=401, code="invalid_api_key", message="Wrong API key.")
 
 
 def _flaw(wire: Wire, received: Received) -> str | None:
@@ -112,227 +170,101 @@ def _flaw(wire: Wire, received: Received) -> str | None:
     missing = [name for name in _NEEDED[wire] if name not in body]
     if missing:
         return f"{missing[0]}: Field required"
-    refused = [name for name in ("temperature", "top_p", "top_k") if name in body]
+    body = {**body, **body.get("generationConfig", {})}
+    refused = [name for name in _SAMPLING if name in body]
     return f"Unsupported parameter: {refused[0]}" if refused else None
 
 
+_SAMPLING = ("temperature", "top_p", "top_k", "topP", "topK")
+
+
 def vendor_headers(wire: Wire, number: int) -> dict[str, str]:
-    if wire == "anthropic":
-        return {
-            "request-id": f"req_{number:024d}",
-            "anthropic-organization-id": "0b0e2d5c-0000-4000-8000-000000000000",
-            "anthropic-ratelimit-requests-limit": "4000",
-            "anthropic-ratelimit-requests-remaining": "3999",
-            "anthropic-ratelimit-requests-reset": "2026-11-21T12:00:00Z",
-            "anthropic-ratelimit-output-tokens-remaining": "399000",
-        }
-    return {
-        "x-request-id": f"req_{number:032x}",
-        "openai-version": "2020-10-01",
-        "openai-processing-ms": "1234",
-        "x-ratelimit-limit-requests": "10000",
-        "x-ratelimit-remaining-requests": "9999",
-        "x-ratelimit-reset-requests": "6ms",
-        "x-ratelimit-limit-tokens": "30000000",
-        "x-ratelimit-remaining-tokens": "29999000",
-        "x-ratelimit-reset-tokens": "2ms",
-    }
+    match wire:
+        case "anthropic":
+            return {
+                "request-id": f"req_{number:024d}",
+                "anthropic-organization-id": "0b0e2d5c-0000-4000-8000-000000000000",
+                "anthropic-ratelimit-requests-limit": "4000",
+                "anthropic-ratelimit-requests-remaining": "3999",
+                "anthropic-ratelimit-requests-reset": "2026-11-21T12:00:00Z",
+                "anthropic-ratelimit-output-tokens-remaining": "399000",
+            }
+        case "gemini":
+            return {
+                "content-type": "application/json; charset=UTF-8",
+                "vary": "Origin, X-Origin, Referer",
+                "server-timing": "gfet4t7; dur=1234",
+                "x-gemini-service-tier": "standard",
+            }
+        case "openrouter":
+            return {"cf-ray": f"{number:016x}-FRA", "x-clerk-auth-status": "signed-out"}
+        case _:
+            return {
+                "x-request-id": f"req_{number:032x}",
+                "openai-version": "2020-10-01",
+                "openai-processing-ms": "1234",
+                "x-ratelimit-limit-requests": "10000",
+                "x-ratelimit-remaining-requests": "9999",
+                "x-ratelimit-reset-requests": "6ms",
+                "x-ratelimit-limit-tokens": "30000000",
+                "x-ratelimit-remaining-tokens": "29999000",
+                "x-ratelimit-reset-tokens": "2ms",
+            }
 
 
 def error_body(wire: Wire, number: int, behaviour: Behaviour) -> dict[str, Any]:
-    kinds = {
-        400: "invalid_request_error",
-        401: "authentication_error",
-        402: "billing_error",
-        403: "permission_error",
-        404: "not_found_error",
-        413: "request_too_large",
-        429: "rate_limit_error",
-        529: "overloaded_error",
-    }
-    kind = behaviour.error_type or kinds.get(behaviour.status, "api_error")
+    kind = behaviour.error_type or _KINDS.get(behaviour.status, "api_error")
     message = behaviour.message or f"The provider says {behaviour.status}."
-    if wire == "anthropic":
-        error: dict[str, Any] = {"type": kind, "message": message}
-        if behaviour.code:
-            error["details"] = {"error_code": behaviour.code}
-        request_id = f"req_{number:024d}"
-        return {"type": "error", "error": error, "request_id": request_id}
     code = behaviour.code
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    error: dict[str, Any] = {"message": message}
+    match wire:
+        case "anthropic":
+            error["type"] = kind
+            if code:
+                error["details"] = {"error_code": code}
+            request_id = f"req_{number:024d}"
+            return {"type": "error", "error": error, "request_id": request_id}
+        case "gemini":
+            return {"error": _google_error(behaviour, message)}
+        case "openrouter":
+            error["code"] = behaviour.status
+            if code or behaviour.error_type:
+                told = {"error_type": behaviour.error_type, "limit_source": code}
+                error["metadata"] = {name: word for name, word in told.items() if word}
+            return {"error": error, "user_id": "user_2abc"}
+        case _:
+            return {"error": {**error, "type": kind, "param": None, "code": code}}
 
 
-def answer(
-    wire: Wire, request: Mapping[str, Any], number: int, behaviour: Behaviour
-) -> dict[str, Any]:
-    build = {
-        "openai_chat": _chat,
-        "openai_responses": _responses,
-        "anthropic": _anthropic,
-    }[wire]
-    body = build(str(behaviour.model or request["model"]), number, behaviour)
-    usage = body["usage"]
-    if behaviour.usage == "none":
-        del body["usage"]
-    elif behaviour.usage in {"absurd", "negative"}:
-        wrong = 10**15 if behaviour.usage == "absurd" else -5
-        body["usage"] = {key: wrong for key in usage if key.endswith("_tokens")}
-    elif behaviour.usage == "gemini":
-        usage["completion_tokens"] -= behaviour.reasoning_tokens
-        usage.pop("completion_tokens_details")
-    if behaviour.cost_usd is not None:
-        usage["cost"] = float(behaviour.cost_usd)
-    return body
-
-
-def _all_input(behaviour: Behaviour) -> int:
-    return (
-        behaviour.input_tokens
-        + behaviour.cache_read_tokens
-        + behaviour.cache_write_tokens
-        + behaviour.cache_write_long_tokens
-    )
-
-
-def _chat(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
-    prompt = _all_input(behaviour)
-    refused = behaviour.finish == "refusal"
-    reason = "stop" if refused else behaviour.finish
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": None if refused else behaviour.text,
-        "refusal": behaviour.text if refused else None,
-        "annotations": [],
-    }
-    return {
-        "id": f"chatcmpl-{number:029d}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [
+def _google_error(behaviour: Behaviour, message: str) -> dict[str, Any]:
+    details: list[dict[str, Any]] = []
+    if behaviour.code == "daily_quota":
+        quota = {
+            "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+            "quotaId": "GenerateRequestsPerDayPerProjectPerModel",
+            "quotaDimensions": {"location": "global", "model": "gemini-4-argon"},
+            "quotaValue": "100",
+        }
+        violations = {"@type": f"{_RPC}.QuotaFailure", "violations": [quota]}
+        details.append(violations)
+    elif behaviour.code:
+        details.append(
             {
-                "index": 0,
-                "message": message,
-                "logprobs": None,
-                "finish_reason": reason,
+                "@type": f"{_RPC}.ErrorInfo",
+                "reason": behaviour.code,
+                "domain": "googleapis.com",
+                "metadata": {"service": "generativelanguage.googleapis.com"},
             }
-        ],
-        "usage": {
-            "prompt_tokens": prompt,
-            "completion_tokens": behaviour.output_tokens,
-            "total_tokens": prompt + behaviour.output_tokens,
-            "prompt_tokens_details": {
-                "cached_tokens": behaviour.cache_read_tokens,
-                "cache_write_tokens": behaviour.cache_write_tokens
-                + behaviour.cache_write_long_tokens,
-                "audio_tokens": 0,
-            },
-            "completion_tokens_details": {
-                "reasoning_tokens": behaviour.reasoning_tokens,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": 0,
-                "rejected_prediction_tokens": 0,
-            },
-        },
-        "service_tier": behaviour.service_tier or "default",
-        "system_fingerprint": "fp_44709d6fcb",
-    }
-
-
-def _responses(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
-    prompt = _all_input(behaviour)
-    part: dict[str, Any] = {
-        "type": "output_text",
-        "text": behaviour.text,
-        "annotations": [],
-        "logprobs": [],
-    }
-    if behaviour.finish == "refusal":
-        part = {"type": "refusal", "refusal": behaviour.text}
-    status = {"length": "incomplete", "content_filter": "incomplete"}.get(
-        behaviour.finish, "failed" if behaviour.finish == "failed" else "completed"
-    )
-    why = "max_output_tokens" if behaviour.finish == "length" else "content_filter"
-    failed = {
-        "code": behaviour.code or "server_error",
-        "message": behaviour.message or "The model failed.",
-    }
+        )
+    if behaviour.retry_after is not None:
+        delay = f"{behaviour.retry_after}s"
+        details.append({"@type": f"{_RPC}.RetryInfo", "retryDelay": delay})
     return {
-        "id": f"resp_{number:048x}",
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": status,
-        "background": False,
-        "error": failed if status == "failed" else None,
-        "incomplete_details": {"reason": why} if status == "incomplete" else None,
-        "model": model,
-        "output": [
-            {"id": f"rs_{number:048x}", "type": "reasoning", "summary": []},
-            {
-                "id": f"msg_{number:048x}",
-                "type": "message",
-                "status": "completed",
-                "role": "assistant",
-                "content": [part],
-            },
-        ],
-        "parallel_tool_calls": True,
-        "service_tier": behaviour.service_tier or "default",
-        "store": False,
-        "usage": {
-            "input_tokens": prompt,
-            "input_tokens_details": {
-                "cached_tokens": behaviour.cache_read_tokens,
-                "cache_write_tokens": behaviour.cache_write_tokens
-                + behaviour.cache_write_long_tokens,
-            },
-            "output_tokens": behaviour.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": behaviour.reasoning_tokens},
-            "total_tokens": prompt + behaviour.output_tokens,
-        },
+        "code": behaviour.status,
+        "message": message,
+        "status": _GOOGLE.get(behaviour.status, "UNKNOWN"),
+        **({"details": details} if details else {}),
     }
 
 
-def _anthropic(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
-    short, long = behaviour.cache_write_tokens, behaviour.cache_write_long_tokens
-    usage: dict[str, Any] = {
-        "input_tokens": behaviour.input_tokens,
-        "cache_creation_input_tokens": short + long,
-        "cache_read_input_tokens": behaviour.cache_read_tokens,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": short,
-            "ephemeral_1h_input_tokens": long,
-        },
-        "output_tokens": behaviour.output_tokens,
-        "output_tokens_details": {"thinking_tokens": behaviour.reasoning_tokens},
-        "service_tier": behaviour.service_tier or "standard",
-        "inference_geo": "global",
-    }
-    if behaviour.speed is not None:
-        usage["speed"] = behaviour.speed
-    if behaviour.advisor_tokens is not None:
-        read, written = behaviour.advisor_tokens
-        usage["iterations"] = [
-            {
-                "type": "message",
-                "input_tokens": behaviour.input_tokens,
-                "output_tokens": behaviour.output_tokens,
-            },
-            {
-                "type": "advisor_message",
-                "model": "claude-opus-5-5",
-                "input_tokens": read,
-                "output_tokens": written,
-            },
-        ]
-    stop = {"length": "max_tokens", "refusal": "refusal", "content_filter": "refusal"}
-    return {
-        "id": f"msg_{number:024d}",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [{"type": "text", "text": behaviour.text, "citations": None}],
-        "stop_reason": stop.get(behaviour.finish, "end_turn"),
-        "stop_sequence": None,
-        "usage": usage,
-    }
+_RPC = "type.googleapis.com/google.rpc"

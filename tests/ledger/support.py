@@ -50,6 +50,7 @@ def request(
         "least_nusd": nusd if least is None else least,
         "price_source": "settings",
         "input_bound_tokens": 10,
+        "sent_us": NOW,
         "lease_us": NOW + HOUR,
         "owner": OWNER,
         **more,

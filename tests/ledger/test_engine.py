@@ -15,7 +15,7 @@ from ask_expert.ledger.engine import open_engine
 from ask_expert.ledger.records import Granted
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import metadata
-from tests.ledger.support import CENT, NOW, cap, question, request, tokens
+from tests.ledger.support import CENT, cap, question, request, tokens
 
 
 def test_the_file_is_private_and_the_journal_durable(tmp_path: Path) -> None:
@@ -109,10 +109,7 @@ def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
 def fill(ledger: Ledger, total: Cap, written: list[Granted]) -> None:
     for _ in range(100):
         granted = ledger.reserve(
-            question(texts={"sent": "x" * 3000}),
-            request(CENT, [total]),
-            ceiling=tokens,
-            now_us=NOW,
+            question(texts={"sent": "x" * 3000}), request(CENT, [total]), ceiling=tokens
         )
         assert isinstance(granted, Granted)
         written.append(granted)

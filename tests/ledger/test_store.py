@@ -37,9 +37,7 @@ def ledger(tmp_path: Path) -> Generator[Ledger]:
 
 def reserved(ledger: Ledger, nusd: int = CENT, **more: Any) -> Granted:
     total = cap(100 * CENT)
-    granted = ledger.reserve(
-        question(), request(nusd, [total], **more), ceiling=tokens, now_us=NOW
-    )
+    granted = ledger.reserve(question(), request(nusd, [total], **more), ceiling=tokens)
     assert isinstance(granted, Granted)
     return granted
 
@@ -63,9 +61,7 @@ def test_a_reservation_is_on_record_as_sent_in_one_commit(ledger: Ledger) -> Non
 
 def test_settling_books_the_actual_cost_and_keeps_the_answer(ledger: Ledger) -> None:
     asked = question(texts={"question": "Why?", "sent": "Why?"})
-    granted = ledger.reserve(
-        asked, request(CENT, [cap(100 * CENT)]), ceiling=tokens, now_us=NOW
-    )
+    granted = ledger.reserve(asked, request(CENT, [cap(100 * CENT)]), ceiling=tokens)
     assert isinstance(granted, Granted)
 
     end = End(now_us=NOW + 1, status="answered", stored_answer="Hold the lock.")
@@ -133,9 +129,7 @@ def test_an_unresolved_try_stays_counted_and_may_settle_late(ledger: Ledger) -> 
 
 
 def test_a_denied_reservation_writes_nothing(ledger: Ledger) -> None:
-    denied = ledger.reserve(
-        question(), request(CENT, [cap(CENT - 1)]), ceiling=tokens, now_us=NOW
-    )
+    denied = ledger.reserve(question(), request(CENT, [cap(CENT - 1)]), ceiling=tokens)
 
     assert isinstance(denied, Denied)
     with ledger.engine.connect() as connection:
@@ -149,9 +143,7 @@ def test_a_denied_reservation_writes_nothing(ledger: Ledger) -> None:
 def test_every_budget_is_reserved_or_none(ledger: Ledger) -> None:
     wide, narrow = cap(100 * CENT), cap(CENT // 2, scope="session", key="s_1")
 
-    denied = ledger.reserve(
-        question(), request(CENT, [wide, narrow]), ceiling=tokens, now_us=NOW
-    )
+    denied = ledger.reserve(question(), request(CENT, [wide, narrow]), ceiling=tokens)
 
     assert isinstance(denied, Denied)
     assert denied.room.cap == narrow
@@ -162,9 +154,7 @@ def test_a_budget_for_a_single_call_bounds_each_call_anew(ledger: Ledger) -> Non
     single = cap(CENT, scope="call")
 
     granted = [
-        ledger.reserve(
-            question(), request(5 * CENT, [single], least=1), ceiling=tokens, now_us=NOW
-        )
+        ledger.reserve(question(), request(5 * CENT, [single], least=1), ceiling=tokens)
         for _ in range(3)
     ]
 
@@ -175,7 +165,7 @@ def test_a_reservation_takes_what_is_left_down_to_its_least(ledger: Ledger) -> N
     total = cap(CENT)
 
     granted = ledger.reserve(
-        question(), request(5 * CENT, [total], least=CENT), ceiling=tokens, now_us=NOW
+        question(), request(5 * CENT, [total], least=CENT), ceiling=tokens
     )
 
     assert isinstance(granted, Granted)
@@ -188,7 +178,7 @@ def test_a_window_opened_late_adopts_what_is_open_and_what_was_spent(
     settled, held = reserved(ledger, 2 * CENT), reserved(ledger, 3 * CENT)
     ledger.settle(settled.try_id, ANSWER, charge(CENT), end=End(now_us=NOW))
     month = cap(100 * CENT, scope="month", start_us=NOW - HOUR, end_us=NOW + 700 * HOUR)
-    ledger.reserve(question(), request(CENT, [month]), ceiling=tokens, now_us=NOW)
+    ledger.reserve(question(), request(CENT, [month]), ceiling=tokens)
     (before,) = ledger.rooms([month])
 
     ledger.settle(held.try_id, ANSWER, charge(2 * CENT), end=End(now_us=NOW))
@@ -205,11 +195,11 @@ def test_a_window_opened_late_adopts_what_is_open_and_what_was_spent(
 def test_tasks_of_two_projects_have_two_windows(ledger: Ledger) -> None:
     here = cap(CENT, scope="task", key="ada\x1f/work\x1ft_1")
     there = cap(CENT, scope="task", key="ada\x1f/other\x1ft_1")
-    ledger.reserve(question(), request(CENT, [here]), ceiling=tokens, now_us=NOW)
+    ledger.reserve(question(), request(CENT, [here]), ceiling=tokens)
     other = replace(CALLER, project="/other")
 
     granted = ledger.reserve(
-        question(caller=other), request(CENT, [there]), ceiling=tokens, now_us=NOW
+        question(caller=other), request(CENT, [there]), ceiling=tokens
     )
 
     assert isinstance(granted, Granted)
@@ -219,11 +209,9 @@ def test_the_same_question_in_flight_is_joined_and_not_paid_twice(
     ledger: Ledger,
 ) -> None:
     first = question("k")
-    ledger.reserve(
-        first, request(CENT, owner=this_process()), ceiling=tokens, now_us=NOW
-    )
+    ledger.reserve(first, request(CENT, owner=this_process()), ceiling=tokens)
 
-    second = ledger.reserve(question("k"), request(CENT), ceiling=tokens, now_us=NOW)
+    second = ledger.reserve(question("k"), request(CENT), ceiling=tokens)
 
     assert second == Joined(question_id=first.id)
 
@@ -231,9 +219,9 @@ def test_the_same_question_in_flight_is_joined_and_not_paid_twice(
 def test_a_dead_process_is_not_waited_for(ledger: Ledger) -> None:
     boot = this_process().split(":")[0]
     dead = request(CENT, owner=f"{boot}:4194304:1")  # above the kernel's largest pid
-    ledger.reserve(question("k"), dead, ceiling=tokens, now_us=NOW)
+    ledger.reserve(question("k"), dead, ceiling=tokens)
 
-    again = ledger.reserve(question("k"), request(CENT), ceiling=tokens, now_us=NOW)
+    again = ledger.reserve(question("k"), request(CENT), ceiling=tokens)
     swept = ledger.sweep(now_us=NOW)
 
     assert isinstance(again, Granted)
@@ -287,7 +275,7 @@ def test_another_user_or_project_sees_neither_question_nor_thread(
     ledger: Ledger,
 ) -> None:
     asked = question(texts={"sent": "Why?"})
-    granted = ledger.reserve(asked, request(CENT), ceiling=tokens, now_us=NOW)
+    granted = ledger.reserve(asked, request(CENT), ceiling=tokens)
     assert isinstance(granted, Granted)
     ledger.settle(
         granted.try_id, ANSWER, charge(1), end=End(now_us=NOW, stored_answer="x")
@@ -301,11 +289,11 @@ def test_another_user_or_project_sees_neither_question_nor_thread(
 def test_marks_of_a_thread_are_kept_and_numbered_on(ledger: Ledger) -> None:
     asked = question()
     first = {("aws_access_key", "d1"): 1}
-    ledger.reserve(asked, request(1, marks=first), ceiling=tokens, now_us=NOW)
+    ledger.reserve(asked, request(1, marks=first), ceiling=tokens)
     more = {("aws_access_key", "d1"): 1, ("aws_access_key", "d2"): 2}
     follow_up = question(thread=asked.thread)
 
-    ledger.reserve(follow_up, request(1, marks=more), ceiling=tokens, now_us=NOW)
+    ledger.reserve(follow_up, request(1, marks=more), ceiling=tokens)
 
     assert ledger.thread_marks(asked.thread or "") == more
 

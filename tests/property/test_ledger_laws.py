@@ -53,7 +53,7 @@ def test_no_window_ever_passes_its_cap_and_sums_follow_from_movements(
         for want, fate, session in steps:
             wanted = request(want, [total, sessions[session]], least=want // 3)
             asked = question(caller=replace(CALLER, session=session))
-            granted = ledger.reserve(asked, wanted, ceiling=tokens, now_us=NOW)
+            granted = ledger.reserve(asked, wanted, ceiling=tokens)
             if isinstance(granted, Granted):
                 _meet(ledger, granted, fate)
 

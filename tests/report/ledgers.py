@@ -1,7 +1,7 @@
 """Fill a ledger through its own verbs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ask_expert.budget import Cap
 from ask_expert.ledger.owner import this_process
@@ -46,6 +46,7 @@ class Paid:
     asked: str = "model-1"
     served: str | None = "model-1"
     text: str = "Use a lock."
+    identity: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def record(id_: str, *, at_us: int = NOON_US, **fields: object) -> QuestionRecord:
@@ -106,11 +107,11 @@ def sent(
             least_nusd=reserved_nusd,
             price_source="settings",
             input_bound_tokens=500,
+            sent_us=at_us,
             lease_us=at_us + HOUR_US if lease_us is None else lease_us,
             owner=this_process() if owner is None else owner,
         ),
         ceiling=lambda _: 1000,
-        now_us=at_us,
     )
     assert isinstance(granted, Granted)
     return granted.try_id
@@ -141,8 +142,13 @@ def answered(
         ExpertAnswer(
             text=paid.text,
             usage=paid.usage,
-            provenance=Provenance(
-                asked_model=paid.asked, served_model=paid.served, request_id="req_1"
+            provenance=replace(
+                Provenance(
+                    asked_model=paid.asked,
+                    served_model=paid.served,
+                    request_id="req_1",
+                ),
+                **paid.identity,
             ),
         ),
         Charge(nusd=paid.cost_nusd, source="settings", detail={"input": "1.25"}),

@@ -72,6 +72,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("scope", "key", "expert", "start_us", "end_us"),
     )
+    op.create_index(
+        "windows_by_end", "windows", ["scope", "key", "expert", "end_us"], unique=False
+    )
     op.create_table(
         "approvals",
         sa.Column(

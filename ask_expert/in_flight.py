@@ -1,0 +1,44 @@
+"""A call of this process that is on its way, and the booking that may come late."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from ask_expert.experts.desk import Call, Failed, Result
+
+BOOK_PAUSE_S = 2.0
+"""Pause between two tries to book an answer in a ledger that is locked, in seconds."""
+
+BOOK_TRIES = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class InFlight:
+    """
+    One call on its way.
+
+    Attributes:
+        call: The question and whom to ask.
+        waiting: How many others wait for the same answer.
+        done: Set when there is a result.
+        result: How it ended; None while it has not.
+    """
+
+    call: Call
+    waiting: int = 0
+    done: anyio.Event = field(default_factory=anyio.Event)
+    result: Result | None = None
+
+    @property
+    def was_not_recorded(self) -> bool:
+        """Whether it ended before anything of it came into the ledger."""
+        return isinstance(self.result, Failed) and not self.result.recorded
+
+
+async def book_later(book: Callable[[], Awaitable[bool]]) -> None:
+    """Book an answer once the ledger can be written again; try for a good while."""
+    for _ in range(BOOK_TRIES):
+        await anyio.sleep(BOOK_PAUSE_S)
+        if await book():
+            return

@@ -1,0 +1,112 @@
+"""Conversations as wholes: which there are, what was said in one, and closing one."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, distinct, func, select, update
+
+from ask_expert.ledger.engine import translated_errors, writing
+from ask_expert.ledger.reservations import OPEN
+from ask_expert.ledger.store import Ledger
+from ask_expert.ledger.tables import escalations, questions, threads, tries
+
+Rows = list[Row[*tuple[Any, ...]]]
+
+
+def latest(connection: Connection, limit: int) -> Rows:
+    """
+    Return the threads with their sums, last used first.
+
+    Each row has the columns of `threads`, `used_us` of its latest question, `turns`,
+    which are the questions that an expert was asked, `cost_nusd` of the settled tries
+    and `counted_nusd`, the most that open and unresolved ones may cost.
+    """
+    last_use = func.max(questions.c.created_us)
+    used = (
+        select(questions.c.thread, last_use.label("used_us"))
+        .join(threads, threads.c.id == questions.c.thread)
+        .group_by(questions.c.thread)
+        .order_by(last_use.desc(), questions.c.thread)
+        .limit(limit)
+        .subquery()
+    )
+    still_counted = func.sum(tries.c.reserved_nusd).filter(tries.c.state.in_(OPEN))
+    sums = (
+        select(
+            questions.c.thread,
+            func.count(distinct(questions.c.id)).label("turns"),
+            func.coalesce(func.sum(tries.c.cost_nusd), 0).label("cost_nusd"),
+            func.coalesce(still_counted, 0).label("counted_nusd"),
+        )
+        .join(used, used.c.thread == questions.c.thread)
+        .join(escalations, escalations.c.question_id == questions.c.id)
+        .join(tries, tries.c.escalation_id == escalations.c.id)
+        .group_by(questions.c.thread)
+        .subquery()
+    )
+    query = (
+        select(
+            threads,
+            used.c.used_us,
+            sums.c.turns,
+            sums.c.cost_nusd,
+            sums.c.counted_nusd,
+        )
+        .join(used, used.c.thread == threads.c.id)
+        .join(sums, sums.c.thread == threads.c.id)
+        .order_by(used.c.used_us.desc(), threads.c.id)
+    )
+    return list(connection.execute(query).all())
+
+
+def one(connection: Connection, thread: str) -> Row[*tuple[Any, ...]] | None:
+    """Return a thread's row."""
+    return connection.execute(
+        select(threads).where(threads.c.id == thread)
+    ).one_or_none()
+
+
+def conversation(connection: Connection, thread: str) -> Rows:
+    """Return a thread's questions, oldest first, a row for each expert's answer."""
+    cost_nusd = (
+        select(func.sum(tries.c.cost_nusd))
+        .where(tries.c.escalation_id == escalations.c.id)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            questions.c.id,
+            questions.c.created_us,
+            questions.c.status,
+            questions.c.texts,
+            questions.c.cached_from,
+            escalations.c.expert,
+            escalations.c.answer,
+            cost_nusd.label("cost_nusd"),
+        )
+        .join(escalations, escalations.c.question_id == questions.c.id, isouter=True)
+        .where(questions.c.thread == thread)
+        .order_by(questions.c.created_us, questions.c.id, escalations.c.position)
+    )
+    return list(connection.execute(query).all())
+
+
+def close(ledger: Ledger, thread: str, *, now_us: int) -> int | None:
+    """
+    Close a thread: no later question continues it; one on its way is answered.
+
+    Returns:
+        When it was closed, microseconds since 1970: earlier than `now_us` if it was
+        closed already. None when there is no such thread.
+
+    Raises:
+        LedgerError: The ledger cannot be written.
+    """
+    with translated_errors(ledger.path), writing(ledger.engine) as connection:
+        connection.execute(
+            update(threads)
+            .where(threads.c.id == thread, threads.c.closed_us.is_(None))
+            .values(closed_us=now_us)
+        )
+        return connection.execute(
+            select(threads.c.closed_us).where(threads.c.id == thread)
+        ).scalar_one_or_none()
