@@ -187,7 +187,8 @@ class Escalator:
         """Return every budget of the policy with its running sums."""
         house = self._house
         now_us = house.now_us()
-        return await _in_thread(lambda: casework.rooms(house, caller, now_us))
+        known = intake.known_caller(house, caller)
+        return await _in_thread(lambda: casework.rooms(house, known, now_us))
 
     async def _recall(self, case: Case) -> Reply | None:
         """Answer from the ledger or from a call in flight, if the question is known."""
@@ -362,8 +363,9 @@ class Escalator:
                 return reply
 
     async def _standing(self, question_id: str, caller: Caller | None) -> Answered:
-        ledger = self._house.ledger
-        found = await _in_thread(lambda: ledger.standing(question_id, caller))
+        house = self._house
+        known = caller and intake.known_caller(house, caller)
+        found = await _in_thread(lambda: house.ledger.standing(question_id, known))
         if found is None:
             raise InvalidQuestionError(
                 f"There is no question {question_id[:80]!r} here. Use the question_id "

@@ -75,11 +75,20 @@ def test_a_folder_that_the_settings_allow_is_read(
     assert found[0].text == "not yours"
 
 
-@pytest.mark.parametrize("whole", [Path("/"), Path.home(), Path.home().parent])
-def test_a_server_started_in_or_above_the_home_folder_has_no_working_folder(
+@pytest.mark.parametrize("whole", [Path("/"), Path.home()])
+def test_a_server_started_in_the_root_or_home_folder_has_no_working_folder(
     whole: Path, project: Path
 ) -> None:
     assert "outside" in why(whole, str(project / "a.py"))
+
+
+def test_a_server_started_above_the_home_folder_has_no_working_folder(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "homes" / "me"))
+
+    assert "outside" in why(tmp_path, str(project / "a.py"))
+    assert read(project, "a.py")[0].text is not None
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,11 @@ def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
             raise InvalidQuestionError(
                 f"{question_id} waits for nobody: its status is {standing.status!r}."
             )
+        if house.settings.storage == "none":
+            raise InvalidQuestionError(
+                "With `storage: none` nothing tells that the same question comes again, "
+                "so an approval cannot work; set `storage: hash` or more."
+            )
         ledger.approve(question_id, by=user_name(), at_us=house.now_us())
     return (
         f"{question_id} is approved. Tell the agent to ask the same question again: "

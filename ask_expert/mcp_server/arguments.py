@@ -35,5 +35,7 @@ def misfits(error: ValidationError) -> str:
         wanted = _WANTED.get(each["type"].partition("_")[0], "cannot be used as it is")
         kind = cast("type[object]", type(each["input"]))
         given = _JSON_NAMES.get(kind, "something else")
-        sentences[f"{shown} {wanted}, not {given}."] = None
+        # A number of 400 digits is one, and fits nowhere.
+        but = "" if given in wanted else f", not {given}"
+        sentences[f"{shown} {wanted}{but}."] = None
     return " ".join([*sentences][:_MOST_NAMED])

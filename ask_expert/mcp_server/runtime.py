@@ -18,7 +18,7 @@ import anyio.abc
 import anyio.to_thread
 
 from ask_expert.errors import AskExpertError
-from ask_expert.mcp_server.logs import log, scrub_with
+from ask_expert.mcp_server.logs import log, scrub_with, scrubbed
 
 if TYPE_CHECKING:
     from ask_expert.escalation import Escalator
@@ -91,7 +91,7 @@ class Runtime:
         try:
             escalator = await anyio.to_thread.run_sync(self._build)
         except AskExpertError as error:
-            log().error("cannot serve questions", error=str(error))
+            log().error("cannot serve questions", error=scrubbed(str(error)))
             self._error = error
             ready.set()
             return

@@ -105,6 +105,8 @@ def test_the_vendor_s_key_goes_to_the_vendor_only() -> None:
 def test_the_variable_of_each_vendor_is_known() -> None:
     assert variable(an_expert()) == "OPENAI_API_KEY"
     assert variable(an_expert(api="anthropic")) == "ANTHROPIC_API_KEY"
+    assert variable(an_expert(api="gemini")) == "GEMINI_API_KEY"
+    assert variable(an_expert(api="openrouter")) == "OPENROUTER_API_KEY"
     assert variable(an_expert(base_url="https://gateway.example/v1")) is None
 
 

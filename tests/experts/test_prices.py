@@ -254,6 +254,27 @@ def test_a_quote_takes_a_requested_tier_into_account() -> None:
     assert quote(expert, BODY, NOW).output_usd_per_mtok == 20
 
 
+def test_a_tier_that_is_asked_for_in_google_s_spelling_counts_as_well() -> None:
+    expert = an_expert(
+        api="gemini", model="gemini-4-argon", extra_body={"serviceTier": "priority"}
+    )
+
+    # $2 and $10 per M, at most twice
+    assert quote(expert, BODY, NOW).output_usd_per_mtok == 20
+
+
+@pytest.mark.parametrize(
+    ("api", "model", "output"),
+    [("gemini", "gemini-4-argon", 10), ("openrouter", "anthropic/claude-opus-5.5", 20)],
+)
+def test_behind_a_proxy_the_wire_s_vendor_has_the_price(
+    api: str, model: str, output: int
+) -> None:
+    expert = an_expert(api=api, model=model, base_url="https://proxy.example/v1")
+
+    assert quote(expert, BODY, NOW).output_usd_per_mtok == output
+
+
 def test_a_quote_over_the_tier_is_at_the_tier_s_prices() -> None:
     found = quote(SOL, b"9" * 300_000, NOW)
 

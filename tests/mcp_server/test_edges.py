@@ -45,6 +45,11 @@ async def called(runtime: Runtime, tool: str, arguments: dict[str, Any]) -> str:
         ("ask_expert", {"question": 7}, "`question` must be text, not a number."),
         (
             "ask_expert",
+            {"question": "q", "confidence": 10**400},
+            "`confidence` must be a number.",
+        ),
+        (
+            "ask_expert",
             {"question": "q", "tried": [["a"]], "confidence": "much"},
             (
                 "item 1 of `tried` must be text, not a list. "
@@ -65,7 +70,7 @@ async def called(runtime: Runtime, tool: str, arguments: dict[str, Any]) -> str:
             ),
         ),
     ],
-    ids=["missing", "number", "two", "object", "outcome"],
+    ids=["missing", "number", "size", "two", "object", "outcome"],
 )
 async def test_an_argument_that_does_not_fit_is_named_with_what_is_expected(
     home: Path, tool: str, arguments: dict[str, Any], text: str
