@@ -24,7 +24,7 @@ from ask_expert.errors import InvalidQuestionError, LedgerError
 from ask_expert.experts.consultation import ABANDONED, consult
 from ask_expert.experts.desk import Call, Failed, Result, Settled
 from ask_expert.house import NO_EXPERT, House
-from ask_expert.in_flight import InFlight, book_later
+from ask_expert.in_flight import InFlight, Remembered, book_later
 from ask_expert.intake import Case
 from ask_expert.ledger.owner import is_dead, this_process
 from ask_expert.ledger.records import Answered, Joined, Outcome, QuestionRecord
@@ -33,9 +33,6 @@ from ask_expert.policy.decide import advice as advise
 from ask_expert.preview import Preview, preview
 from ask_expert.question import Caller, Question
 from ask_expert.reply import Reply, Verdict, VerdictSource
-
-_MOST_REMEMBERED = 256
-"""Answers kept in memory where the ledger keeps no texts."""
 
 T = TypeVar("T")
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -55,8 +52,9 @@ class Escalator:
         self._house = house
         self._in_flight: dict[str, InFlight] = {}
         self._by_key: dict[str, str] = {}
-        self._recent: dict[str, str] = {}
+        self._recent = Remembered()
         self._closing = False
+        self._checking = anyio.CapacityLimiter(8)
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
@@ -90,14 +88,20 @@ class Escalator:
             InvalidQuestionError: The question cannot be used; nothing was spent.
             LedgerError: The ledger cannot be used; nothing was spent.
         """
-        house = self._house
-        case = await _in_thread(lambda: intake.take_in(house, question))
+        case = await self._take_in(question)
         if self._closing:
             return replies.unavailable(case, "The server is ending.")
         known = await self._recall(case)
         if known is not None:
             return known
         return await self._walk(case)
+
+    async def _take_in(self, question: Question) -> Case:
+        """Take a question in; slow checks have threads of their own."""
+        limiter = self._checking if question.check else None
+        return await anyio.to_thread.run_sync(
+            lambda: intake.take_in(self._house, question), limiter=limiter
+        )
 
     async def _walk(self, case: Case) -> Reply:
         """Assess, decide, and escalate if that is the decision."""
@@ -124,7 +128,7 @@ class Escalator:
             LedgerError: The ledger cannot be read.
         """
         house = self._house
-        case = await _in_thread(lambda: intake.take_in(house, question))
+        case = await self._take_in(question)
         facts = casework.facts(case)
         decision = casework.decide(house, case, facts)
         return await _in_thread(
@@ -261,6 +265,7 @@ class Escalator:
         call = Call(
             question=replace(record, status="pending"),
             key=case.key,
+            too_old=case.past.answered,
             prompt=casework.prompt(house, case),
             ladder=house.ladder(),
             marks=case.marks,
@@ -312,7 +317,7 @@ class Escalator:
         match result:
             case Settled(answer=answer, book=book):
                 if book is not None or not house.stores_texts:
-                    self._remember(call.question.id, answer.text)
+                    self._recent.add(call.question.id, answer.text)
                 if book is not None and self._tasks is not None:
                     self._tasks.start_soon(book_later, book)
             case Failed(recorded=True, reason=reason):
@@ -336,12 +341,6 @@ class Escalator:
         house = self._house
         await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
         return await self._standing(question_id, caller)
-
-    def _remember(self, question_id: str, text: str) -> None:
-        """Keep an answer that is not stored while this process lives."""
-        if len(self._recent) >= _MOST_REMEMBERED:
-            del self._recent[next(iter(self._recent))]
-        self._recent[question_id] = text
 
     async def _conclude(
         self, case: Case, decision: Decision, record: QuestionRecord, result: Result

@@ -12,6 +12,9 @@ BOOK_PAUSE_S = 2.0
 
 BOOK_TRIES = 20
 
+MOST_REMEMBERED = 256
+"""Answers kept in memory where the ledger keeps no texts."""
+
 
 @dataclass(slots=True, kw_only=True)
 class InFlight:
@@ -42,3 +45,23 @@ async def book_later(book: Callable[[], Awaitable[bool]]) -> None:
         await anyio.sleep(BOOK_PAUSE_S)
         if await book():
             return
+
+
+class Remembered:
+    """Answers that are not stored, by question, while this process lives."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def add(self, question_id: str, text: str) -> None:
+        """Keep an answer; the oldest goes when there are too many."""
+        if len(self._texts) >= MOST_REMEMBERED:
+            del self._texts[next(iter(self._texts))]
+        self._texts[question_id] = text
+
+    def get(self, question_id: str) -> str | None:
+        """Return a kept answer."""
+        return self._texts.get(question_id)
+
+    def __contains__(self, question_id: str) -> bool:
+        return question_id in self._texts

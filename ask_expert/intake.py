@@ -159,7 +159,7 @@ def _admitted(house: House, question: Question) -> Question:
         )
     checks = house.settings.checks
     if question.check is not None and question.check not in checks:
-        known = nearest(question.check, [*checks]) if checks else "no check is set up"
+        known = nearest(question.check, [*checks]) if checks else "no check is set up."
         raise InvalidQuestionError(
             f"There is no check {question.check[:80]!r}; {known} Leave `check` out or "
             "name a known one; a command cannot be handed in."

@@ -130,7 +130,7 @@ def standing_status(standing: Answered, *, alive: bool) -> Reply:
         standing: What the ledger says.
         alive: Whether the process that asks still does.
     """
-    if standing.status == "pending" and alive:
+    if alive and standing.status in {"pending", "answered"}:
         return pending(standing.question_id, standing.thread)
     if standing.try_state == "unresolved":
         asked = from_us(standing.created_us)
@@ -144,12 +144,16 @@ def standing_status(standing: Answered, *, alive: bool) -> Reply:
             ),
             next_step=advice.UNAVAILABLE,
         )
-    status = standing.status if standing.status != "pending" else "unavailable"
+    gone = standing.status in {"pending", "answered"}
+    reason = standing.reason
+    if standing.status == "answered":
+        reason = "It was answered, but answers are not stored."
     return Reply(
-        status=status,  # pyright: ignore[reportArgumentType]  # the ledger holds statuses
+        # The ledger holds nothing but statuses.
+        status="unavailable" if gone else standing.status,  # pyright: ignore[reportArgumentType]
         question_id=standing.question_id,
         thread=standing.thread,
-        reason=standing.reason,
+        reason=reason,
         next_step=advice.UNAVAILABLE,
         cost_nusd=standing.cost_nusd,
         asked=standing.expert,

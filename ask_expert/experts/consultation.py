@@ -119,6 +119,7 @@ class _Rung:
             lease_us=to_us(now) + int(lease_s * 1_000_000),
             owner=this_process(),
             marks=call.marks.new,
+            too_old=call.too_old,
         )
 
     def ceiling(self, granted_nusd: int) -> int:

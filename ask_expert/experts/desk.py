@@ -79,6 +79,7 @@ class Call:
         key: Keyed hash of all that makes it the same question.
         ladder: Experts to ask, in this order, until one answers.
         marks: Marks of the thread.
+        too_old: The same question's earlier answer that does not serve any more.
         abandoned: The caller is gone; what was not sent yet is not sent.
     """
 
@@ -87,6 +88,7 @@ class Call:
     prompt: Prompt
     ladder: tuple[ExpertSettings, ...]
     marks: Marks
+    too_old: str | None = None
     abandoned: bool = False
 
 

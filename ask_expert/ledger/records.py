@@ -82,6 +82,7 @@ class TryRequest:
         lease_us: Until when it counts as alive, microseconds since 1970.
         owner: Process that sends it.
         marks: New marks of the thread: (kind, digest) to number.
+        too_old: The same question's earlier answer that does not serve any more.
     """
 
     escalation_id: str
@@ -101,6 +102,7 @@ class TryRequest:
     marks: Mapping[tuple[str, str], int] = field(
         default_factory=dict[tuple[str, str], int]
     )
+    too_old: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,13 @@ class Past:
     asked_before: int = 0
     same_error: int = 0
     approved: bool = False
+
+    @property
+    def answered(self) -> str | None:
+        """The same question's id, if it was answered when the ledger was read."""
+        if self.same is None or self.same.status != "answered":
+            return None
+        return self.same.question_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

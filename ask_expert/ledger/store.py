@@ -113,8 +113,8 @@ class Ledger:
         Set money aside for one try and put it on record as sent.
 
         The first try of a question also writes the question, its thread and its
-        escalation. If the same question is in flight, or was answered since this
-        one was asked, nothing is written: the answer is where that question's is.
+        escalation. If the same question is in flight, or was answered since the
+        caller looked, nothing is written: the answer is where that question's is.
 
         Args:
             question: The question with its decision.
@@ -125,7 +125,7 @@ class Ledger:
             first = request.position == 0 and request.number == 1
             if first and question.key:
                 same = lookups.latest_escalated(connection, question.key)
-                if same and _answers(same, question, request.sent_us):
+                if same and _answers(same, request):
                     return Joined(question_id=same.question_id)
             savepoint = connection.begin_nested()
             if first:
@@ -252,11 +252,11 @@ class Ledger:
             )
 
 
-def _answers(same: Answered, question: QuestionRecord, now_us: int) -> bool:
+def _answers(same: Answered, request: TryRequest) -> bool:
     """Return whether the same question's answer serves this one too."""
     if same.status == "pending":
-        return same.lease_us >= now_us and not is_dead(same.owner)
-    return same.status == "answered" and same.ended_us >= question.created_us
+        return same.lease_us >= request.sent_us and not is_dead(same.owner)
+    return same.status == "answered" and same.question_id != request.too_old
 
 
 def _insert_question(connection: Connection, question: QuestionRecord) -> None:

@@ -18,7 +18,7 @@ from ask_expert.policy.simulate import (
     shipped_rows,
 )
 from ask_expert.report import desk
-from ask_expert.settings import ExpertSettings
+from ask_expert.settings import ExpertSettings, expanded
 
 
 def presets_with_summaries() -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def text(name_or_path: str, *, folder: Path) -> str:
     presets.load(name_or_path, home=folder)
     if name_or_path in presets.PRESETS:
         return presets.preset(name_or_path).read_text(encoding="utf-8")
-    return (folder / Path(name_or_path).expanduser()).read_text(encoding="utf-8")
+    return (folder / expanded(Path(name_or_path))).read_text(encoding="utf-8")
 
 
 def findings(

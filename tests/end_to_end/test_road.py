@@ -18,21 +18,26 @@ from tests.end_to_end.support import (
     write_settings,
 )
 from tests.fakes.provider import Provider
-from tests.fakes.shapes import Behaviour
+from tests.fakes.shapes import Behaviour, Wire
 
 pytestmark = pytest.mark.anyio
 
-WIRES = ["openai_chat", "openai_responses", "anthropic"]
+WIRES: list[Wire] = [
+    "openai_chat",
+    "openai_responses",
+    "anthropic",
+    "gemini",
+    "openrouter",
+]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("api", WIRES)
 async def test_a_stuck_agent_is_answered_over_every_wire_in_both_protocol_eras(
-    home: Path, tmp_path: Path, api: str, mode: Literal["auto", "legacy"]
+    home: Path, tmp_path: Path, api: Wire, mode: Literal["auto", "legacy"]
 ) -> None:
     with Provider(Behaviour(text="Hold the lock.", input_tokens=200)) as provider:
-        url = provider.url if api == "anthropic" else provider.v1
-        write_settings(home, expert(provider.url, api=api, base_url=url))
+        write_settings(home, expert(provider.url, api=api, base_url=provider.base(api)))
 
         async with connected(home, tmp_path, mode=mode) as client:
             reply = await ask(client, "Why does it hang?", tried=["await it"])

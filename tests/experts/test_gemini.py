@@ -195,6 +195,17 @@ def test_thoughts_are_output_and_what_tools_fed_back_is_input() -> None:
     )
 
 
+def test_a_total_that_leaves_the_thoughts_out_is_not_believed() -> None:
+    found = usage(
+        promptTokenCount=100,
+        candidatesTokenCount=600,
+        thoughtsTokenCount=500,
+        totalTokenCount=700,
+    )
+
+    assert (found.output_tokens, found.reasoning_tokens) == (1100, 500)
+
+
 def test_what_only_the_total_shows_is_output() -> None:
     found = usage(promptTokenCount=100, candidatesTokenCount=20, totalTokenCount=800)
 

@@ -216,6 +216,24 @@ def test_the_same_question_in_flight_is_joined_and_not_paid_twice(
     assert second == Joined(question_id=first.id)
 
 
+def test_an_answer_that_came_since_the_caller_looked_is_taken_and_an_old_one_not(
+    ledger: Ledger,
+) -> None:
+    first = question("k")
+    granted = ledger.reserve(first, request(CENT), ceiling=tokens)
+    assert isinstance(granted, Granted)
+    end = End(now_us=NOW - 1, status="answered", stored_answer="x")
+    ledger.settle(granted.try_id, ANSWER, charge(1), end=end)
+
+    unaware = ledger.reserve(question("k"), request(CENT), ceiling=tokens)
+    aware = ledger.reserve(
+        question("k"), request(CENT, too_old=first.id), ceiling=tokens
+    )
+
+    assert unaware == Joined(question_id=first.id)
+    assert isinstance(aware, Granted)
+
+
 def test_a_dead_process_is_not_waited_for(ledger: Ledger) -> None:
     boot = this_process().split(":")[0]
     dead = request(CENT, owner=f"{boot}:4194304:1")  # above the kernel's largest pid
