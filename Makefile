@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check fix bench lock clean
+.PHONY: setup demo test coverage check fix bench lock clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,12 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
+coverage: setup
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,7 +38,7 @@ fix: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks.start_up --write
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
