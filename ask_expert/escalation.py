@@ -200,11 +200,13 @@ class Escalator:
         if here is not None:
             return await self._join(case, here)
         same = case.past.same
-        now_us = self._house.now_us()
+        known = self._recent.get(case.key)
+        if same is None and known is not None:
+            same = await self._standing(known, None)
         if same is None:
             return None
-        reuse_us = int(self._house.settings.reuse_within_s * 1_000_000)
-        if same.status == "answered" and now_us - same.ended_us <= reuse_us:
+        age_s = (self._house.now_us() - same.ended_us) / 1_000_000
+        if same.status == "answered" and age_s <= self._house.settings.reuse_within_s:
             return await self._again(case, same)
         if same.status == "pending" and self._is_alive(same):
             return await self._join(case, same.question_id)
@@ -314,20 +316,18 @@ class Escalator:
     async def _keep(self, call: Call, result: Result) -> None:
         """Keep what no try of the consultation put on record."""
         house = self._house
-        match result:
-            case Settled(answer=answer, book=book):
-                if book is not None or not house.stores_texts:
-                    self._recent.add(call.question.id, answer.text)
-                if book is not None and self._tasks is not None:
-                    self._tasks.start_soon(book_later, book)
-            case Failed(recorded=True, reason=reason):
-                await _in_thread(
-                    lambda: house.ledger.end_question(
-                        call.question.id, status="unavailable", reason=reason
-                    )
+        if isinstance(result, Settled):
+            if result.book is not None or not house.stores_texts:
+                self._recent.add(call.question.id, result.answer.text)
+                self._recent.add(call.key, call.question.id)
+            if result.book is not None and self._tasks is not None:
+                self._tasks.start_soon(book_later, result.book)
+        elif isinstance(result, Failed) and result.recorded:
+            await _in_thread(
+                lambda: house.ledger.end_question(
+                    call.question.id, status="unavailable", reason=result.reason
                 )
-            case _:
-                return
+            )
 
     def _is_alive(self, standing: Answered) -> bool:
         """Return whether somebody still works on a question that is pending."""

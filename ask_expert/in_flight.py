@@ -48,7 +48,11 @@ async def book_later(book: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Remembered:
-    """Answers that are not stored, by question, while this process lives."""
+    """
+    Answers that are not stored, by question id, while this process lives.
+
+    A question's key leads to its id: no hash of it need be stored for that.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
