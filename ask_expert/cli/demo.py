@@ -11,7 +11,7 @@ def demo(
     expert: Annotated[
         bool,
         typer.Option(
-            "--expert", help="Ask the expert of OPENAI_API_KEY or ANTHROPIC_API_KEY."
+            "--expert", help="Ask the real experts that your API keys give access to."
         ),
     ] = False,
     tasks: Annotated[int, typer.Option(min=1, help="How many coding tasks.")] = 10,

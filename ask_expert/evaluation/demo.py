@@ -93,7 +93,8 @@ def run_demo(
     experts = experts_from_environment(environ) if use_real_expert else ()
     if use_real_expert and not experts:
         raise ConfigError(
-            "--expert needs OPENAI_API_KEY or ANTHROPIC_API_KEY to be set"
+            "--expert needs OPENAI_API_KEY or ANTHROPIC_API_KEY to be set "
+            "(GEMINI_API_KEY and OPENROUTER_API_KEY are taken, too)"
         )
     home = _fresh(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
