@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test coverage check fix bench lock clean
+.PHONY: setup demo test test-vllm test-live coverage check fix bench lock lock-vllm clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,15 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# Against a real vLLM in an environment of its own in the cache folder; where that
+# cannot be had it says SKIPPED and why.
+test-vllm: setup
+	$(BIN)/python -m tests.real_servers.vllm_server $(ARGS)
+
+# One short question to each configured provider, for at most ten US cents in all.
+test-live: setup
+	$(BIN)/python -m tests.real_servers.live
 
 coverage: setup
 	$(BIN)/coverage erase
@@ -39,11 +48,21 @@ fix: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.start_up --write
+	$(BIN)/python -m benchmarks.chaos --write
+	$(BIN)/python -m benchmarks.patience --write
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --extra demo --extra keyring --group dev --no-emit-index-url --no-emit-find-links \
+	  --extra bedrock --extra demo --extra keyring --extra postgres --extra vertex --group dev --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+VLLM := tests/real_servers/vllm
+
+lock-vllm:
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock-vllm' --override $(VLLM)/overrides.txt \
+	  --output-file $(VLLM)/requirements.lock $(VLLM)/requirements.in
 
 clean:
 	rm -rf $(VENV) .coverage .pytest_cache .ruff_cache .hypothesis

@@ -50,6 +50,35 @@ def ask_person(question_id: str) -> str:
     )
 
 
+def give_context(thread: str | None) -> str:
+    """Return what to do when the expert says that something decisive is missing."""
+    where = f" with thread {thread!r}" if thread else ""
+    return (
+        "Gather what the answer says is missing (read the files, run the commands), "
+        f"then call ask_expert again{where} and put it in `context` or `files`."
+    )
+
+
+def undecided(question_id: str) -> str:
+    """Return what to do when the person was asked and decided nothing."""
+    return (
+        "The user was asked just now and did not approve it. Go on with what you can do "
+        "alone, and do not ask this question again unless the user tells you to; "
+        f"`ask-expert approve {question_id}` approves it later."
+    )
+
+
+APPROVED_IN_VAIN = (
+    "The user approved it, but it did not come again as the same question: its evidence "
+    "has changed, or the settings store nothing to know it by. Go on with what you can "
+    "do alone and tell the user this; approving the whole task would work."
+)
+
+DENIED = (
+    "Go on without the expert and do not ask this question again. Tell the user what "
+    "is missing if you cannot finish alone."
+)
+
 WITHOUT_BUDGET = (
     "Go on without the expert and do not ask again before the budget renews. Tell "
     "the user that the budget is used up if you cannot finish alone."

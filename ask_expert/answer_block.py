@@ -29,10 +29,19 @@ _LINE_ENDS = str.maketrans({"\u2028": "\n", "\u2029": "\n"})
 _NOTE_CHARS = 40
 """Room for the note that says how much is left out."""
 
+_MARK = re.compile(r"«SECRET:[A-Za-z0-9_]{1,64}(?::[0-9]{1,6})?»")
+_MARK_CHARS = 80
+"""What stands for a secret, and its greatest length; the redaction makes such marks."""
+
+
+def visible(text: str) -> str:
+    """Return the text without terminal codes and characters that nobody sees."""
+    return _INVISIBLE.sub("", _ANSI.sub("", text)).translate(_LINE_ENDS)
+
 
 def clean(text: str) -> str:
-    """Return the text without terminal codes and characters that nobody sees."""
-    text = _INVISIBLE.sub("", _ANSI.sub("", text)).translate(_LINE_ENDS)
+    """Return what is visible of a text, cut in its middle where it is too long."""
+    text = visible(text)
     if len(text) <= MAX_CHARS:
         return text
     half = MAX_CHARS // 2
@@ -49,30 +58,72 @@ def word(text: str, limit: int = 200) -> str:
     return f"{line[: limit - tail - 1]}…{line[-tail:]}"
 
 
-def head_and_tail(text: str, limit: int) -> str:
+def head_and_tail(text: str, limit: int, *, tail_percent: int = 50) -> str:
     """
-    Return a text cut in its middle, between lines or else words where there are any.
+    Return a text cut in its middle, and a line there that says how much is missing.
 
     Cut only what is masked already: half a secret is one that nothing finds.
 
     Args:
         text: The text.
         limit: Most characters of the result; at least 100.
+        tail_percent: Share of the end in what is kept; more for a stack trace.
     """
     if len(text) <= limit:
         return text
-    half = (limit - _NOTE_CHARS) // 2
-    head, tail = text[:half], text[-half:]
-    for gap in ("\n", " "):
-        if head.rfind(gap) >= half // 2:
-            head = head[: head.rfind(gap)]
-            break
-    for gap in ("\n", " "):
-        if 0 <= tail.find(gap) < half // 2:
-            tail = tail[tail.find(gap) + 1 :]
-            break
+    head, tail = ends(text, limit, tail_percent=tail_percent)
     left_out = len(text) - len(head) - len(tail)
-    return f"{head}\n[… {left_out} characters left out …]\n{tail}"
+    return f"{head}\n[… {left_out:,} characters left out …]\n{tail}"
+
+
+def ends(text: str, limit: int, *, tail_percent: int = 50) -> tuple[str, str]:
+    """
+    Return what `head_and_tail` keeps of a text that is longer than `limit`.
+
+    The cuts fall between lines, or else words, where there are any, and never inside
+    a mark: half a mark would say nothing any more.
+    """
+    room = limit - _NOTE_CHARS
+    tail_chars = room * tail_percent // 100
+    cut = room - tail_chars
+    stop = _before_mark(text, _line_start(text, cut - cut // 2, cut))
+    start = len(text) - tail_chars
+    start = _after_mark(text, _line_end(text, start, start + tail_chars // 2))
+    return text[:stop], text[start:]
+
+
+def _line_start(text: str, lowest: int, cut: int) -> int:
+    """Return the last gap before a cut, if it is not too far away, else the cut."""
+    for gap in ("\n", " "):
+        found = text.rfind(gap, lowest, cut)
+        if found >= 0:
+            return found
+    return cut
+
+
+def _line_end(text: str, cut: int, highest: int) -> int:
+    """Return what follows the first gap after a cut, if it is near, else the cut."""
+    for gap in ("\n", " "):
+        found = text.find(gap, cut, highest)
+        if found >= 0:
+            return found + 1
+    return cut
+
+
+def _before_mark(text: str, cut: int) -> int:
+    mark = _mark_over(text, cut)
+    return mark.start() if mark else cut
+
+
+def _after_mark(text: str, cut: int) -> int:
+    mark = _mark_over(text, cut)
+    return mark.end() if mark else cut
+
+
+def _mark_over(text: str, cut: int) -> re.Match[str] | None:
+    """Return the mark that a cut would go through."""
+    nearby = _MARK.finditer(text, max(0, cut - _MARK_CHARS), cut + _MARK_CHARS)
+    return next((mark for mark in nearby if mark.start() < cut < mark.end()), None)
 
 
 def block(text: str, expert: str) -> str:

@@ -5,19 +5,45 @@ Pure: the ledger hands in the running sums and asks inside its own transaction,
 so the answer cannot be out of date by the time it is used.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ask_expert.money import nusd, show
+from ask_expert.periods import (
+    CALENDAR,
+    FOREVER_US,
+    from_us,
+    rolling,
+    to_us,
+    window,
+)
 from ask_expert.question import Caller
+from ask_expert.window_keys import OWN, dimensions, key_of, pairs_of, told_apart_by
 
-FOREVER_US = 2**62
-"""End of a window that never ends, in microseconds since 1970."""
+__all__ = [
+    "FOREVER_US",
+    "Cap",
+    "Denied",
+    "Limit",
+    "Mode",
+    "Room",
+    "buckets",
+    "caps",
+    "from_us",
+    "grant",
+    "left_nusd",
+    "most_output",
+    "to_us",
+    "together",
+]
 
-_CALENDAR = ("day", "week", "month", "year")
+Mode = Literal["hard", "soft", "degrade"]
+"""What happens to a question that a budget has no room for."""
+
+_ROLLING = "rolling "
 
 
 class Limit(Protocol):
@@ -25,7 +51,7 @@ class Limit(Protocol):
 
     @property
     def scope(self) -> str:
-        """`call`, `task`, `session`, `day`, `week`, `month`, `year` or `total`."""
+        """`call`, `total`, a calendar period, or whose a window is: `task` …."""
         ...
 
     @property
@@ -39,8 +65,23 @@ class Limit(Protocol):
         ...
 
     @property
+    def tokens(self) -> int | None:
+        """Most tokens, input and output together; None is no limit."""
+        ...
+
+    @property
     def per(self) -> Sequence[str]:
         """What gets a window of its own, e.g. `expert`."""
+        ...
+
+    @property
+    def rolling(self) -> bool:
+        """Whether the period ends now instead of following the calendar."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """What happens to a question that it has no room for."""
         ...
 
 
@@ -51,13 +92,17 @@ class Cap:
 
     Attributes:
         scope: `day`, `task` …
-        key: Which task or session; empty for calendar scopes and `total`.
+        key: Whose window it is, as `key_of` writes it; empty for everybody's.
         expert: The expert it is for, or empty for all of them.
         start_us: First instant of the window, microseconds since 1970 UTC.
         end_us: First instant after it.
         nusd: Most that may be spent, in nano-dollars; None is no limit.
         calls: Most tries that may be sent; None is no limit.
-        began: Local date of a calendar window's first instant, for people.
+        tokens: Most tokens, input and output together; None is no limit.
+        mode: What happens to a question that it has no room for.
+        rolling: Whether it counts the period that ends now; its window is then the
+            last of the parts that `buckets` returns.
+        began: Local time of a calendar window's first instant, for people.
     """
 
     scope: str
@@ -67,16 +112,43 @@ class Cap:
     end_us: int = FOREVER_US
     nusd: int | None = None
     calls: int | None = None
+    tokens: int | None = None
+    mode: Mode = "hard"
+    rolling: bool = False
     began: str = ""
 
     @property
+    def when(self) -> str:
+        """The window without its owner, e.g. `day 2026-11-22` or `task t_1`."""
+        if self.rolling:
+            return f"rolling {self.scope}"
+        if self.scope in CALENDAR:
+            return f"{self.scope} {self.began}".rstrip()
+        if self.scope == "expert":
+            return f"expert {self.expert}".rstrip()
+        name = pairs_of(self.key).get(self.scope, "")
+        return f"{self.scope} {name}".rstrip()
+
+    @property
+    def whose(self) -> str:
+        """Whose window it is beside its scope, e.g. `project /x and expert flagship`."""
+        pairs = pairs_of(self.key)
+        known = {*OWN.get(self.scope, ())}
+        if "task" in pairs:
+            known |= {"project", "user"}
+        parts = [
+            f"{name} {value or 'none'}"
+            for name, value in pairs.items()
+            if name not in known
+        ]
+        if self.expert and self.scope != "expert":
+            parts.append(f"expert {self.expert}")
+        return " and ".join(parts)
+
+    @property
     def label(self) -> str:
-        """Name of the window for people, e.g. `day 2026-11-22`."""
-        of = f" of {self.expert}" if self.expert else ""
-        if self.scope in _CALENDAR:
-            return f"{self.scope} {self.began}{of}"
-        key = self.key.rpartition("\x1f")[2]
-        return f"{self.scope} {key}{of}".replace("  ", " ").rstrip()
+        """Name of the window for people, e.g. `day 2026-11-22 of expert flagship`."""
+        return f"{self.when} of {self.whose}" if self.whose else self.when
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +159,8 @@ class Room:
     spent_nusd: int = 0
     reserved_nusd: int = 0
     calls: int = 0
+    tokens: int = 0
+    reserved_tokens: int = 0
 
     @property
     def left_nusd(self) -> int | None:
@@ -102,18 +176,40 @@ class Room:
             return None
         return max(0, self.cap.calls - self.calls)
 
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens a new reservation may take; None is no limit."""
+        if self.cap.tokens is None:
+            return None
+        return max(0, self.cap.tokens - self.tokens - self.reserved_tokens)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denied:
-    """A reservation that does not fit, and the budget it does not fit into."""
+    """
+    A reservation that does not fit, and the budget it does not fit into.
+
+    Attributes:
+        room: The budget.
+        needed_nusd: The least that the try would have to set aside.
+        needed_tokens: The fewest tokens that it would have to set aside.
+        unit: What there is too little of.
+    """
 
     room: Room
     needed_nusd: int
+    needed_tokens: int = 0
+    unit: Literal["usd", "calls", "tokens"] = "usd"
+
+    @property
+    def asks_person(self) -> bool:
+        """Whether a person may say yes although there is no room."""
+        return self.room.cap.mode == "soft"
 
     @property
     def renews_at(self) -> datetime | None:
-        """When the window ends; None when it never does."""
-        if self.room.cap.end_us >= FOREVER_US:
+        """When the window ends; None when it never does, or bit by bit."""
+        if self.room.cap.rolling or self.room.cap.end_us >= FOREVER_US:
             return None
         return from_us(self.room.cap.end_us)
 
@@ -121,35 +217,40 @@ class Denied:
     def reason(self) -> str:
         """One sentence: which budget, what is left, when it renews."""
         cap = self.room.cap
-        if self.room.calls_left == 0:
-            what = f"all {cap.calls} calls of the {cap.label} budget are used"
-        else:
+        of = f" of {cap.whose}" if cap.whose else ""
+        if self.unit == "calls":
+            what = f"all {cap.calls} calls of the {cap.when} budget{of} are used"
+        elif self.unit == "tokens":
             what = (
-                f"the {cap.label} budget of {show(cap.nusd or 0)} has "
-                f"{show(self.room.left_nusd or 0)} left and this needs up to "
-                f"{show(self.needed_nusd)}"
+                f"the {cap.when} budget{of}, {cap.tokens:,} tokens, has "
+                f"{self.room.tokens_left:,} left and this needs up to "
+                f"{self.needed_tokens:,}"
+            )
+        else:
+            total = show(cap.nusd or 0)
+            of = f"{of}, {total}," if of else f" of {total}"
+            what = (
+                f"the {cap.when} budget{of} has {show(self.room.left_nusd or 0)} left "
+                f"and this needs up to {show(self.needed_nusd)}"
             )
         return f"{what[0].upper()}{what[1:]}; {self._renewal}."
 
     @property
     def _renewal(self) -> str:
+        cap = self.room.cap
+        if cap.rolling:
+            return (
+                f"it frees room bit by bit as calls get older than a {cap.scope}, and "
+                "when there will be enough is not known"
+            )
         if self.renews_at is not None:
             return f"it renews at {self.renews_at:%Y-%m-%dT%H:%M:%SZ}"
         return {
             "call": "it bounds every single call and does not renew",
             "task": "it renews with the next task",
             "session": "it renews with the next session",
-        }.get(self.room.cap.scope, "it does not renew by itself")
-
-
-def to_us(moment: datetime) -> int:
-    """Return whole microseconds since 1970 UTC."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def from_us(us: int) -> datetime:
-    """Return the UTC instant of whole microseconds since 1970."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+            "thread": "it renews with the next thread",
+        }.get(cap.scope, "it does not renew by itself")
 
 
 def caps(
@@ -159,75 +260,75 @@ def caps(
     task: str,
     expert: str,
     now: datetime,
+    thread: str | None = None,
     zone: tzinfo = UTC,
 ) -> tuple[Cap, ...]:
     """Return every cap that a try of `expert` for this caller has to fit into."""
+    pairs = dimensions(caller, task=task, thread=thread)
     return tuple(
-        _cap(limit, caller=caller, task=task, expert=expert, now=now, zone=zone)
-        for limit in limits
+        _cap(limit, pairs=pairs, expert=expert, now=now, zone=zone) for limit in limits
     )
 
 
-def task_key(caller: Caller, task: str) -> str:
-    """Return the key of a task: its name means nothing outside user and project."""
-    return f"{caller.user}\x1f{caller.project}\x1f{task}"
-
-
 def _cap(
-    limit: Limit,
-    *,
-    caller: Caller,
-    task: str,
-    expert: str,
-    now: datetime,
-    zone: tzinfo,
+    limit: Limit, *, pairs: Mapping[str, str], expert: str, now: datetime, zone: tzinfo
 ) -> Cap:
-    keys = {"task": task_key(caller, task), "session": caller.session}
-    start, end = window(limit.scope, now, zone)
+    names = told_apart_by(limit.scope, limit.per)
+    if limit.rolling:
+        start, end = rolling(limit.scope, to_us(now))[-1]
+    else:
+        start, end = window(limit.scope, now, zone)
+    form = "%Y-%m-%dT%H:%M" if limit.scope == "hour" else "%Y-%m-%d"
     return Cap(
         scope=limit.scope,
-        key=keys.get(limit.scope, ""),
-        expert=expert if "expert" in limit.per else "",
+        key=key_of({name: pairs[name] for name in names - {"expert"}}),
+        expert=expert if "expert" in names else "",
         start_us=start,
         end_us=end,
         nusd=None if limit.usd is None else nusd(limit.usd),
         calls=limit.calls,
-        began=f"{from_us(start).astimezone(zone):%Y-%m-%d}" if start else "",
+        tokens=limit.tokens,
+        mode=limit.mode,
+        rolling=limit.rolling,
+        began=f"{from_us(start).astimezone(zone):{form}}" if start else "",
     )
 
 
-def window(scope: str, now: datetime, zone: tzinfo = UTC) -> tuple[int, int]:
-    """
-    Return start and end of the scope's window around `now`, in microseconds.
-
-    Calendar windows begin at local midnight in `zone`; a day with a clock change
-    is 23 or 25 hours long. Weeks begin on Monday (ISO 8601).
-    """
-    if scope not in _CALENDAR:
-        return 0, FOREVER_US
-    local = now.astimezone(zone)
-    midnight = datetime(local.year, local.month, local.day)  # noqa: DTZ001  # a wall time
-    first, after = {
-        "day": (midnight, midnight + timedelta(days=1)),
-        "week": _week(midnight),
-        "month": (
-            midnight.replace(day=1),
-            (midnight.replace(day=28) + timedelta(days=4)).replace(day=1),
-        ),
-        "year": (
-            midnight.replace(month=1, day=1),
-            midnight.replace(year=midnight.year + 1, month=1, day=1),
-        ),
-    }[scope]
-    return to_us(first.replace(tzinfo=zone)), to_us(after.replace(tzinfo=zone))
+def buckets(cap: Cap) -> tuple[Cap, ...]:
+    """Return the windows, oldest first, whose sums a rolling budget adds up."""
+    return tuple(
+        replace(
+            cap,
+            scope=_ROLLING + cap.scope,
+            rolling=False,
+            start_us=start,
+            end_us=end,
+        )
+        for start, end in rolling(cap.scope, cap.start_us)
+    )
 
 
-def _week(midnight: datetime) -> tuple[datetime, datetime]:
-    monday = midnight - timedelta(days=midnight.weekday())
-    return monday, monday + timedelta(days=7)
+def together(cap: Cap, rooms: Iterable[Room]) -> Room:
+    """Return a cap's room whose sums are those of several windows."""
+    found = [*rooms]
+    return Room(
+        cap=cap,
+        spent_nusd=sum(each.spent_nusd for each in found),
+        reserved_nusd=sum(each.reserved_nusd for each in found),
+        calls=sum(each.calls for each in found),
+        tokens=sum(each.tokens for each in found),
+        reserved_tokens=sum(each.reserved_tokens for each in found),
+    )
 
 
-def grant(rooms: Iterable[Room], *, want_nusd: int, least_nusd: int) -> int | Denied:
+def grant(
+    rooms: Iterable[Room],
+    *,
+    want_nusd: int,
+    least_nusd: int,
+    least_tokens: int = 0,
+    approved: bool = False,
+) -> int | Denied:
     """
     Return the nano-dollars to set aside, or the room that is too small.
 
@@ -235,22 +336,58 @@ def grant(rooms: Iterable[Room], *, want_nusd: int, least_nusd: int) -> int | De
         rooms: Every cap the try has to fit into, with its running sums.
         want_nusd: The worst case at the full output ceiling.
         least_nusd: The worst case at the smallest useful output ceiling.
+        least_tokens: The tokens, input included, at that ceiling.
+        approved: A person said yes, so soft budgets do not bind.
 
     Returns:
-        Between `least_nusd` and `want_nusd`, or a denial naming the tightest room.
+        Between `least_nusd` and `want_nusd`, or a denial naming the tightest room:
+        of a hard budget if there is one, and of a soft one last.
     """
-    granted = want_nusd
-    denied: Room | None = None
-    for room in rooms:
-        if room.calls_left == 0:
-            return Denied(room=room, needed_nusd=least_nusd)
-        left = room.left_nusd
-        if left is not None and left < granted:
-            granted = left
-            denied = room if left < least_nusd else denied
-    if denied is not None:
-        return Denied(room=denied, needed_nusd=least_nusd)
-    return granted
+    binding = _binding(rooms, approved=approved)
+    denials = [
+        denied
+        for room in binding
+        if (denied := _too_small(room, least_nusd, least_tokens)) is not None
+    ]
+    if denials:
+        return min(denials, key=_first_named)
+    lefts = (room.left_nusd for room in binding)
+    return min([want_nusd, *(left for left in lefts if left is not None)])
+
+
+def most_output(
+    rooms: Iterable[Room], *, input_tokens: int, approved: bool = False
+) -> int | None:
+    """Return the output tokens that budgets in tokens have room for; None is no limit."""
+    lefts = [room.tokens_left for room in _binding(rooms, approved=approved)]
+    found = [left for left in lefts if left is not None]
+    return max(0, min(found) - input_tokens) if found else None
+
+
+def _binding(rooms: Iterable[Room], *, approved: bool) -> list[Room]:
+    return [room for room in rooms if not (approved and room.cap.mode == "soft")]
+
+
+def _too_small(room: Room, least_nusd: int, least_tokens: int) -> Denied | None:
+    denied = Denied(room=room, needed_nusd=least_nusd, needed_tokens=least_tokens)
+    if room.calls_left == 0:
+        return replace(denied, unit="calls")
+    if room.tokens_left is not None and room.tokens_left < least_tokens:
+        return replace(denied, unit="tokens")
+    if room.left_nusd is not None and room.left_nusd < least_nusd:
+        return denied
+    return None
+
+
+def _first_named(denied: Denied) -> tuple[int, int, int]:
+    """Return what orders denials: by mode, by unit, by what is left."""
+    room = denied.room
+    left = room.left_nusd if denied.unit == "usd" else room.tokens_left
+    return (
+        ("hard", "degrade", "soft").index(room.cap.mode),
+        ("calls", "tokens", "usd").index(denied.unit),
+        left or 0,
+    )
 
 
 def left_nusd(rooms: Iterable[Room]) -> int | None:
@@ -259,11 +396,5 @@ def left_nusd(rooms: Iterable[Room]) -> int | None:
 
     What bounds a single call is no stock that runs down, and does not count.
     """
-    return min(
-        (
-            room.left_nusd
-            for room in rooms
-            if room.left_nusd is not None and room.cap.scope != "call"
-        ),
-        default=None,
-    )
+    stock = (room.left_nusd for room in rooms if room.cap.scope != "call")
+    return min((left for left in stock if left is not None), default=None)

@@ -94,7 +94,7 @@ class LedgerError(AskExpertError):
 
 
 class LedgerBusyError(LedgerError):
-    """The ledger is locked by another process, read-only, or its disk is full."""
+    """The ledger is locked, read-only, full, or its server cannot be reached."""
 
     retryable = True
 

@@ -7,27 +7,29 @@ on when the agent that asked is gone, and its answer waits in the ledger.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 import structlog
 
 from ask_expert import casework, intake, replies
 from ask_expert.budget import Denied, Room, left_nusd
 from ask_expert.errors import InvalidQuestionError, LedgerError
-from ask_expert.experts.consultation import ABANDONED, consult
-from ask_expert.experts.desk import Call, Failed, Result, Settled
+from ask_expert.experts.desk import ABANDONED, Failed, Progress, Result, Settled
 from ask_expert.house import NO_EXPERT, House
-from ask_expert.in_flight import InFlight, Remembered, book_later
+from ask_expert.in_flight import Flights, Remembered
 from ask_expert.intake import Case
-from ask_expert.ledger.owner import is_dead, this_process
-from ask_expert.ledger.records import Answered, Joined, Outcome, QuestionRecord
+from ask_expert.ledger.records import (
+    Answered,
+    ApprovalScope,
+    Joined,
+    QuestionRecord,
+)
 from ask_expert.policy.decide import Decision
 from ask_expert.policy.decide import advice as advise
 from ask_expert.preview import Preview, preview
@@ -50,18 +52,16 @@ class Escalator:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._in_flight: dict[str, InFlight] = {}
-        self._by_key: dict[str, str] = {}
         self._recent = Remembered()
+        self._flights = Flights(house, self._recent)
         self._closing = False
         self._checking = anyio.CapacityLimiter(8)
-        self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Escalator]:
         """Run what goes on behind the callers' backs."""
         async with self._house.open(), anyio.create_task_group() as tasks:
-            self._tasks = tasks
+            self._flights.tasks = tasks
             yield self
 
     @property
@@ -72,17 +72,22 @@ class Escalator:
     @property
     def calls_in_flight(self) -> int:
         """How many experts are being asked right now."""
-        return len(self._in_flight)
+        return len(self._flights)
 
     async def drained(self) -> None:
         """Take no more questions, and wait until no expert is being asked."""
         self._closing = True
-        while self._in_flight:
-            await next(iter(self._in_flight.values())).done.wait()
+        await self._flights.landed()
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(
+        self, question: Question, *, progress: Progress | None = None
+    ) -> Reply:
         """
         Take a question down the road.
+
+        Args:
+            question: What is asked, and by whom.
+            progress: Is kept up to date while an expert is asked.
 
         Raises:
             InvalidQuestionError: The question cannot be used; nothing was spent.
@@ -91,32 +96,35 @@ class Escalator:
         case = await self._take_in(question)
         if self._closing:
             return replies.unavailable(case, "The server is ending.")
-        known = await self._recall(case)
+        progress = progress or Progress()
+        known = await self._recall(case, progress)
         if known is not None:
             return known
-        return await self._walk(case)
+        return await self._walk(case, progress)
 
     async def _take_in(self, question: Question) -> Case:
         """Take a question in; slow checks have threads of their own."""
-        limiter = self._checking if question.check else None
         return await anyio.to_thread.run_sync(
-            lambda: intake.take_in(self._house, question), limiter=limiter
+            lambda: intake.take_in(self._house, question),
+            limiter=self._checking if question.check else None,
         )
 
-    async def _walk(self, case: Case) -> Reply:
+    async def _walk(self, case: Case, progress: Progress) -> Reply:
         """Assess, decide, and escalate if that is the decision."""
         house = self._house
         facts = casework.facts(case)
-        decision = casework.decide(house, case, facts)
-        record = casework.record(house, case, facts, decision)
-        if not house.settings.experts:
-            reply = replies.unavailable(case, NO_EXPERT)
-            await _write(house, record, reply)
-        elif decision.action == "escalate":
-            reply = await self._escalate(case, decision, record)
-        else:
-            reply = replies.decided(case, decision, advise(house.policy, facts))
-            await _write(house, record, reply)
+        decision, approval = await _in_thread(
+            lambda: casework.decide(house, case, facts)
+        )
+        record = casework.record(house, case, facts, decision, approval)
+        if house.settings.experts and decision.action == "escalate":
+            reply = await self._escalate(case, decision, record, progress)
+            return await self._with_budget(reply, record)
+        reply = replies.unavailable(case, NO_EXPERT)
+        if house.settings.experts:
+            steps = advise(house.policy, facts)
+            reply = replies.decided(case, decision, steps, approval)
+        await self._write(record, reply)
         return await self._with_budget(reply, record)
 
     async def preview(self, question: Question) -> Preview:
@@ -130,10 +138,14 @@ class Escalator:
         house = self._house
         case = await self._take_in(question)
         facts = casework.facts(case)
-        decision = casework.decide(house, case, facts)
-        return await _in_thread(
-            lambda: preview(house, case, decision, casework.prompt(house, case))
-        )
+
+        def look() -> Preview:
+            decision, _ = casework.decide(house, case, facts)
+            prompt = casework.prompt(house, case, panel=decision.panel > 1)
+            ladder = casework.ladder(house, case, facts)
+            return preview(house, case, decision, prompt, ladder)
+
+        return await _in_thread(look)
 
     async def status(self, question_id: str, caller: Caller | None) -> Reply:
         """
@@ -145,8 +157,11 @@ class Escalator:
         house = self._house
         standing = await self._swept(question_id, caller)
         answer = standing.answer or self._recent.get(standing.question_id)
-        if not answer:
-            return replies.standing_status(standing, alive=self._is_alive(standing))
+        goes_on = standing.status == "pending" and self._flights.work_on(standing)
+        if goes_on or not answer:
+            return replies.standing_status(
+                standing, alive=self._flights.work_on(standing)
+            )
         standing = replace(standing, answer=answer)
         if standing.question_id == question_id:
             return replies.fetched(standing)
@@ -175,17 +190,44 @@ class Escalator:
         house = self._house
         standing = await self._standing(question_id, caller)
         given = verdict or ("helped" if solved else "no_difference")
-        masked = await _in_thread(lambda: casework.evidence(house, evidence))
-        outcome = Outcome(
-            question_id=standing.question_id,
-            verdict=given,
-            solved=solved,
-            source=source,
-            evidence=masked,
-            at_us=house.now_us(),
+        outcome = await _in_thread(
+            lambda: casework.outcome(
+                house,
+                standing.question_id,
+                verdict=given,
+                solved=solved,
+                source=source,
+                evidence=evidence,
+            )
         )
         await _in_thread(lambda: house.ledger.add_outcome(outcome))
         return given
+
+    async def approve(
+        self,
+        question_id: str,
+        *,
+        scope: ApprovalScope,
+        by: str,
+        caller: Caller | None,
+    ) -> None:
+        """
+        Put a person's word on record: the same question, asked again, follows it.
+
+        Args:
+            question_id: The question that a person was asked about.
+            scope: `question` approves it once, `task` also what its task asks later,
+                `denied` is a no.
+            by: Who said so.
+            caller: Whose question it has to be; None is anyone's, for the owner.
+
+        Raises:
+            InvalidQuestionError: This caller has no such question.
+        """
+        house = self._house
+        standing = await self._standing(question_id, caller)
+        word = partial(house.ledger.approve, by=by, at_us=house.now_us(), scope=scope)
+        await _in_thread(lambda: word(standing.question_id))
 
     async def rooms(self, caller: Caller) -> list[Room]:
         """Return every budget of the policy with its running sums."""
@@ -194,11 +236,11 @@ class Escalator:
         known = intake.known_caller(house, caller)
         return await _in_thread(lambda: casework.rooms(house, known, now_us))
 
-    async def _recall(self, case: Case) -> Reply | None:
+    async def _recall(self, case: Case, progress: Progress) -> Reply | None:
         """Answer from the ledger or from a call in flight, if the question is known."""
-        here = self._by_key.get(case.key)
+        here = self._flights.with_key(case.key)
         if here is not None:
-            return await self._join(case, here)
+            return await self._join(case, here, progress)
         same = case.past.same
         known = self._recent.get(case.key)
         if same is None and known is not None:
@@ -208,8 +250,8 @@ class Escalator:
         age_s = (self._house.now_us() - same.ended_us) / 1_000_000
         if same.status == "answered" and age_s <= self._house.settings.reuse_within_s:
             return await self._again(case, same)
-        if same.status == "pending" and self._is_alive(same):
-            return await self._join(case, same.question_id)
+        if same.status == "pending" and self._flights.work_on(same):
+            return await self._join(case, same.question_id, progress)
         return None
 
     async def _again(self, case: Case, same: Answered) -> Reply | None:
@@ -219,7 +261,9 @@ class Escalator:
         house = self._house
         facts = casework.facts(case)
         decision = Decision(
-            action="escalate", rule="cached", reason="the same question was answered"
+            action="escalate",
+            rule=casework.CACHED,
+            reason="the same question was answered",
         )
         record = replace(
             casework.record(house, case, facts, decision),
@@ -232,20 +276,21 @@ class Escalator:
             now_us=house.now_us(),
             masked=case.marks.count,
         )
-        await _write(house, record, reply)
+        await self._write(record, reply)
         return await self._with_budget(reply, record)
 
-    async def _join(self, case: Case, question_id: str) -> Reply:
+    async def _join(self, case: Case, question_id: str, progress: Progress) -> Reply:
         """Wait for the same question's call, here or in another process."""
         house = self._house
         deadline = anyio.current_time() + house.settings.answer_within_s
-        here = self._in_flight.get(question_id)
+        here = self._flights.get(question_id)
         if here is not None:
             here.waiting += 1
+            progress.of = here.call.progress
             with anyio.move_on_at(deadline):
                 await here.done.wait()
             if isinstance(here.result, Denied) or here.was_not_recorded:
-                return await self._walk(case)
+                return await self._walk(case, Progress())
         while anyio.current_time() < deadline:
             standing = await self._swept(question_id, None)
             if standing.status == "answered" or question_id in self._recent:
@@ -254,25 +299,24 @@ class Escalator:
                     case, "The same question was answered, but answers are not stored."
                 )
             if ABANDONED in standing.reason:
-                return await self._walk(case)
-            if not (standing.status == "pending" and self._is_alive(standing)):
+                return await self._walk(case, Progress())
+            if not (standing.status == "pending" and self._flights.work_on(standing)):
                 return replies.standing_status(standing, alive=False)
             await anyio.sleep(_POLL_S)
         return replies.pending(question_id, case.thread, masked=case.marks.count)
 
     async def _escalate(
-        self, case: Case, decision: Decision, record: QuestionRecord
+        self,
+        case: Case,
+        decision: Decision,
+        record: QuestionRecord,
+        progress: Progress,
     ) -> Reply:
         house = self._house
-        call = Call(
-            question=replace(record, status="pending"),
-            key=case.key,
-            too_old=case.past.answered,
-            prompt=casework.prompt(house, case),
-            ladder=house.ladder(),
-            marks=case.marks,
+        call = await _in_thread(
+            lambda: casework.call(house, case, decision, record, progress)
         )
-        flight = self._launch(call)
+        flight = self._flights.launch(call)
         try:
             with anyio.move_on_after(house.settings.answer_within_s):
                 await flight.done.wait()
@@ -281,60 +325,7 @@ class Escalator:
             raise
         if flight.result is None:
             return replies.pending(case.id, case.thread, masked=case.marks.count)
-        return await self._conclude(case, decision, record, flight.result)
-
-    def _launch(self, call: Call) -> InFlight:
-        """Start a consultation that outlives whoever asked."""
-        if self._tasks is None:
-            raise RuntimeError("use `async with escalator.open():`")
-        flight = InFlight(call=call)
-        self._in_flight[call.question.id] = flight
-        self._by_key[call.key] = call.question.id
-        self._tasks.start_soon(self._consult, flight)
-        return flight
-
-    async def _consult(self, flight: InFlight) -> None:
-        call = flight.call
-        try:
-            flight.result = await consult(self._house.desk(), call)
-            await self._keep(call, flight.result)
-        except LedgerError as error:
-            flight.result = Failed(reason=str(error), recorded=True)
-        except Exception as error:  # noqa: BLE001  # a bug must not end the other calls
-            _log.exception("a consultation broke")
-            reason = (
-                f"An internal error ({type(error).__name__}); see the server's log."
-            )
-            flight.result = Failed(reason=reason, recorded=True, may_be_billed=True)
-            with contextlib.suppress(LedgerError):
-                await self._keep(call, flight.result)
-        finally:
-            del self._in_flight[call.question.id]
-            self._by_key.pop(call.key, None)
-            flight.done.set()
-
-    async def _keep(self, call: Call, result: Result) -> None:
-        """Keep what no try of the consultation put on record."""
-        house = self._house
-        if isinstance(result, Settled):
-            if result.book is not None or not house.stores_texts:
-                self._recent.add(call.question.id, result.answer.text)
-                self._recent.add(call.key, call.question.id)
-            if result.book is not None and self._tasks is not None:
-                self._tasks.start_soon(book_later, result.book)
-        elif isinstance(result, Failed) and result.recorded:
-            await _in_thread(
-                lambda: house.ledger.end_question(
-                    call.question.id, status="unavailable", reason=result.reason
-                )
-            )
-
-    def _is_alive(self, standing: Answered) -> bool:
-        """Return whether somebody still works on a question that is pending."""
-        if standing.owner == this_process():
-            return standing.question_id in self._in_flight
-        alive = standing.lease_us >= self._house.now_us()
-        return alive and not is_dead(standing.owner)
+        return await self._conclude(case, decision, record, flight.result, progress)
 
     async def _swept(self, question_id: str, caller: Caller | None) -> Answered:
         """Return where a question stands, once what dead processes left is marked."""
@@ -343,22 +334,36 @@ class Escalator:
         return await self._standing(question_id, caller)
 
     async def _conclude(
-        self, case: Case, decision: Decision, record: QuestionRecord, result: Result
+        self,
+        case: Case,
+        decision: Decision,
+        record: QuestionRecord,
+        result: Result,
+        progress: Progress,
     ) -> Reply:
         """Word the reply, and put on record what the consultation did not."""
+        house = self._house
         match result:
             case Settled():
                 return replies.settled(case, decision, result)
             case Joined(question_id=question_id):
-                return await self._join(case, question_id)
+                return await self._join(case, question_id, progress)
             case Denied():
-                reply = replies.denied(case, result)
-                await _write(self._house, record, reply)
+                row, reply = await _in_thread(
+                    lambda: casework.denied(house, case, record, result)
+                )
+                await self._write(row, reply)
+                return reply
+            case Failed() if result.needs_person and not result.may_be_billed:
+                row, reply = await _in_thread(
+                    lambda: casework.needs_person(house, case, record, result)
+                )
+                await self._write(row, reply, again=result.recorded)
                 return reply
             case Failed():
                 reply = replies.failed(case, result)
                 if not result.recorded:
-                    await _write(self._house, record, reply)
+                    await self._write(record, reply)
                 return reply
 
     async def _standing(self, question_id: str, caller: Caller | None) -> Answered:
@@ -372,26 +377,23 @@ class Escalator:
             )
         return found
 
+    async def _write(
+        self, row: QuestionRecord, reply: Reply, *, again: bool = False
+    ) -> None:
+        house = self._house
+        await _in_thread(lambda: casework.write(house, row, reply, again=again))
+
     async def _with_budget(self, reply: Reply, record: QuestionRecord) -> Reply:
         house = self._house
         now_us = house.now_us()
         try:
             found = await _in_thread(
-                lambda: casework.rooms(house, record.caller, now_us, task=record.task)
+                lambda: casework.rooms(house, record.caller, now_us, record)
             )
         except LedgerError as error:
-            # An answer that is paid for is worth more than the figure beside it.
             _log.warning("budgets cannot be read", error=str(error))
-            return reply
+            return reply  # an answer is worth more than the figure beside it
         return replace(reply, budget_left_nusd=left_nusd(found))
-
-
-async def _write(house: House, record: QuestionRecord, reply: Reply) -> None:
-    """Put a question on record that no reservation put there."""
-    reason = record.reason if reply.status == "answered" else reply.reason
-    action = "refuse" if reply.status == "refused" else record.action
-    row = replace(record, status=reply.status, reason=reason, action=action)
-    await _in_thread(lambda: house.ledger.record(row))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

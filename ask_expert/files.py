@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from ask_expert.question import Attachment
@@ -119,10 +119,33 @@ def _read(
     except OSError as error:
         return Attachment(path=named, left_out=error.strerror or str(error))
     if len(text.encode()) > max_bytes:
-        return Attachment(
-            path=named, left_out="is too large; name lines, e.g. `path:10-80`"
-        )
+        return Attachment(path=named, left_out=_too_large(text, first or 1, max_bytes))
     return Attachment(path=named, text=text)
+
+
+def _too_large(text: str, first: int, max_bytes: int) -> str:
+    """
+    Say that a text does not fit, and which of its lines would.
+
+    The path stays out of it: it is masked by whoever reads the reason beside it.
+    """
+    size = f"is too large: {len(text.encode()):,} bytes, {max_bytes:,} are left"
+    sizes = (len(line.encode()) for line in text.splitlines(keepends=True))
+    fitting = sum(1 for total in accumulate(sizes) if total <= max_bytes)
+    if not fitting:
+        return f"{size}, and its line {first} alone does not fit; paste what matters"
+    lines = f"{first}-{first + fitting - 1}"
+    return f"{size}; name the lines that matter: `path:{lines}` would fit"
+
+
+def shown(named: str) -> str:
+    """Return a file as replies call it, e.g. `a.py (lines 10-80)` for `a.py:10-80`."""
+    path, first, last = _split(named)
+    if first is None:
+        return path
+    return (
+        f"{path} (line {first})" if last == first else f"{path} (lines {first}-{last})"
+    )
 
 
 class _LeftOutError(Exception):

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -18,6 +19,7 @@ from ask_expert.experts.desk import Desk, UnknownPrice, priced
 from ask_expert.experts.found import experts_from_environment
 from ask_expert.experts.prices import Quote
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger_address import Where, is_server, password
 from ask_expert.policy import presets
 from ask_expert.policy.document import Policy
 from ask_expert.redaction import Masker, secret_environment
@@ -30,6 +32,8 @@ NO_EXPERT = (
 
 _KEY_BYTES = 32
 _KEY_CHARS = 16
+_COMMAND_KEY_S = 300
+"""What a command prints may be a token that ends: it is run again after so long."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class House:
         environ: The environment the keys come from.
         mask_key: Key of the hashes of secrets and questions.
         zone: Time zone of calendar windows.
+        clock_s: Monotonic seconds, for the age of keys.
     """
 
     home: Path
@@ -54,14 +59,17 @@ class House:
     environ: Mapping[str, str]
     mask_key: bytes
     zone: tzinfo
+    clock_s: Callable[[], float] = time.monotonic
     masker: Masker = field(init=False)
     _keys: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    _keys_before: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    _looked_s: dict[str, float] = field(default_factory=dict[str, float])
     _client: http.httpx.AsyncClient | None = None
 
     def __post_init__(self) -> None:
         for expert in self.settings.experts:
             try:
-                self._keys[expert.name] = keys.key_for(expert, self.environ)
+                self._look_up(expert)
             except ConfigError:
                 # It may be stored later; asking this expert says what is missing.
                 continue
@@ -93,10 +101,22 @@ class House:
         Raises:
             ConfigError: It is missing; the text says what to set.
         """
-        if expert.name not in self._keys:
-            self._keys[expert.name] = keys.key_for(expert, self.environ)
+        looked_s = self._looked_s.get(expert.name)
+        may_end = expert.key_command is not None
+        if looked_s is None or (
+            may_end and self.clock_s() - looked_s >= _COMMAND_KEY_S
+        ):
+            self._look_up(expert)
             self.masker = self._new_masker()
         return self._keys[expert.name]
+
+    def _look_up(self, expert: ExpertSettings) -> None:
+        found = keys.key_for(expert, self.environ)
+        before = self._keys.get(expert.name)
+        if found != before:
+            self._keys_before[expert.name] = before
+        self._keys[expert.name] = found
+        self._looked_s[expert.name] = self.clock_s()
 
     def ladder(self) -> tuple[ExpertSettings, ...]:
         """Return the policy's experts, cheapest first."""
@@ -126,6 +146,7 @@ class House:
             limits=self.limits,
             stores_answers=self.stores_texts,
             clock=self.now,
+            after_unknown=self.policy.after_unknown,
             zone=self.zone,
             unknown_price=self._unknown_price,
         )
@@ -149,10 +170,12 @@ class House:
     def _new_masker(self) -> Masker:
         known = secret_environment(self.environ)
         for expert in self.settings.experts:
-            key = self._keys.get(expert.name)
-            # A word like `lm-studio` is what local servers take for a key.
-            if key and not (is_loopback(expert.base_url) and len(key) < _KEY_CHARS):
-                known[f"key of {expert.name}"] = key
+            for when, kept in (("", self._keys), (" before", self._keys_before)):
+                key = kept.get(expert.name)
+                # A word like `lm-studio` is what local servers take for a key.
+                if key and not (is_loopback(expert.base_url) and len(key) < _KEY_CHARS):
+                    known[f"key of {expert.name}{when}"] = key
+        known.update(_passwords(self.settings, self.environ))
         return Masker(known=known, allow=self.settings.send.allow)
 
 
@@ -190,9 +213,20 @@ def build(
     return house
 
 
-def ledger_path(home: Path, settings: Settings) -> Path:
-    """Return where the ledger lies; relative paths start at the home."""
+def ledger_path(home: Path, settings: Settings) -> Where:
+    """Return where the ledger is; relative paths start at the home."""
+    if settings.ledger is not None and is_server(settings.ledger):
+        return settings.ledger
     return home / (settings.ledger or "ledger.db")
+
+
+def _passwords(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the passwords of the ledger's server that we know of."""
+    found = {
+        "PGPASSWORD": environ.get("PGPASSWORD"),
+        "password of the ledger": password(settings.ledger or ""),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _mask_key(home: Path) -> bytes:

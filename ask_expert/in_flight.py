@@ -1,11 +1,22 @@
-"""A call of this process that is on its way, and the booking that may come late."""
+"""Calls of this process that are on their way, and the booking that may come late."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.abc
+import anyio.to_thread
+import structlog
 
-from ask_expert.experts.desk import Call, Failed, Result
+from ask_expert.errors import LedgerError
+from ask_expert.experts.consultation import consult
+from ask_expert.experts.desk import Call, Failed, Result, Settled
+from ask_expert.house import House
+from ask_expert.ledger.owner import is_dead, this_process
+from ask_expert.ledger.records import Answered
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 BOOK_PAUSE_S = 2.0
 """Pause between two tries to book an answer in a ledger that is locked, in seconds."""
@@ -69,3 +80,87 @@ class Remembered:
 
     def __contains__(self, question_id: str) -> bool:
         return question_id in self._texts
+
+
+class Flights:
+    """Every call of this process that is on its way; each outlives whoever asked."""
+
+    def __init__(self, house: House, recent: Remembered) -> None:
+        self._house = house
+        self._recent = recent
+        self._by_id: dict[str, InFlight] = {}
+        self._by_key: dict[str, str] = {}
+        self.tasks: anyio.abc.TaskGroup | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, question_id: str) -> bool:
+        return question_id in self._by_id
+
+    def get(self, question_id: str) -> InFlight | None:
+        """Return the call for a question."""
+        return self._by_id.get(question_id)
+
+    def with_key(self, key: str) -> str | None:
+        """Return the question with this key that is on its way."""
+        return self._by_key.get(key)
+
+    def work_on(self, standing: Answered) -> bool:
+        """Return whether somebody, here or elsewhere, works on a pending question."""
+        if standing.owner == this_process():
+            return standing.question_id in self._by_id
+        alive = standing.lease_us >= self._house.now_us()
+        return alive and not is_dead(standing.owner)
+
+    async def landed(self) -> None:
+        """Wait until none is on its way."""
+        while self._by_id:
+            await next(iter(self._by_id.values())).done.wait()
+
+    def launch(self, call: Call) -> InFlight:
+        """Start a consultation that outlives whoever asked."""
+        if self.tasks is None:
+            raise RuntimeError("use `async with escalator.open():`")
+        flight = InFlight(call=call)
+        self._by_id[call.question.id] = flight
+        self._by_key[call.key] = call.question.id
+        self.tasks.start_soon(self._consult, flight)
+        return flight
+
+    async def _consult(self, flight: InFlight) -> None:
+        call = flight.call
+        try:
+            flight.result = await consult(self._house.desk(), call)
+            await self._keep(call, flight.result)
+        except LedgerError as error:
+            flight.result = Failed(reason=str(error), recorded=True)
+        except Exception as error:  # noqa: BLE001  # a bug must not end the other calls
+            _log.exception("a consultation broke")
+            reason = (
+                f"An internal error ({type(error).__name__}); see the server's log."
+            )
+            flight.result = Failed(reason=reason, recorded=True, may_be_billed=True)
+            with contextlib.suppress(LedgerError):
+                await self._keep(call, flight.result)
+        finally:
+            del self._by_id[call.question.id]
+            self._by_key.pop(call.key, None)
+            flight.done.set()
+
+    async def _keep(self, call: Call, result: Result) -> None:
+        """Keep what no try of the consultation put on record."""
+        house = self._house
+        if self.tasks is not None:
+            for book in call.unbooked:
+                self.tasks.start_soon(book_later, book)
+        if isinstance(result, Settled):
+            if call.unbooked or not house.stores_texts:
+                self._recent.add(call.question.id, result.answer.text)
+                self._recent.add(call.key, call.question.id)
+        elif isinstance(result, Failed) and result.recorded:
+            await anyio.to_thread.run_sync(
+                lambda: house.ledger.end_question(
+                    call.question.id, status="unavailable", reason=result.reason
+                )
+            )

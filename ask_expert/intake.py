@@ -28,7 +28,7 @@ MAX_FILES = 20
 
 _MAX_NAME_CHARS = 200
 _MAX_AGENT_CHARS = 100
-_MAX_CHECK_CHARS = 4000
+_MAX_CHECK_CHARS = 8000
 _SPACE = re.compile(r"\s+")
 
 
@@ -48,6 +48,7 @@ class Case:
         check: The masked result of the named check.
         marks: Marks of the thread.
         key: Keyed hash of all that makes it the same question.
+        text_key: Keyed hash of its own text alone.
         error_signature: Hash of the normalised error.
         past: What the ledger knows that bears on it.
     """
@@ -62,6 +63,7 @@ class Case:
     check: CheckResult | None
     marks: Marks
     key: str
+    text_key: str
     error_signature: str | None
     past: Past
 
@@ -89,6 +91,7 @@ def take_in(house: House, question: Question) -> Case:
         masked.task or house.ledger.current_task(caller, now_us=asked_us) or new_id("t")
     )
     key = _key(house.mask_key, masked, attachments, check)
+    text_key = _text_key(house.mask_key, masked)
     error = signature(masked.error) if masked.error else None
     return Case(
         id=new_id("q"),
@@ -101,8 +104,17 @@ def take_in(house: House, question: Question) -> Case:
         check=check,
         marks=marks,
         key=key,
+        text_key=text_key,
         error_signature=error,
-        past=house.ledger.past(caller, task=task, key=key, error_signature=error),
+        past=house.ledger.past(
+            caller,
+            task=task,
+            key=key,
+            text_key=text_key,
+            error_signature=error,
+            thread=question.thread,
+            now_us=asked_us,
+        ),
     )
 
 
@@ -269,7 +281,9 @@ def _masked_check(house: House, question: Question, marks: Marks) -> CheckResult
         environ=house.environ,
     )
     output = house.masker.mask(_clean(result.output) or "", marks)
-    return replace(result, output=head_and_tail(output, _MAX_CHECK_CHARS))
+    return replace(
+        result, output=head_and_tail(output, _MAX_CHECK_CHARS, tail_percent=75)
+    )
 
 
 def _key(
@@ -294,6 +308,13 @@ def _key(
             for each in attachments
         ],
     ]
+    data = json.dumps(parts, ensure_ascii=False).encode()
+    return hmac.new(key, data, hashlib.sha256).hexdigest()
+
+
+def _text_key(key: bytes, question: Question) -> str:
+    """Return what two questions share that differ in their evidence alone."""
+    parts = [question.caller.user, question.caller.project, _normal(question.text)]
     data = json.dumps(parts, ensure_ascii=False).encode()
     return hmac.new(key, data, hashlib.sha256).hexdigest()
 

@@ -9,6 +9,9 @@ conversion rounds up, so that a ledger never understates a cost.
 from decimal import ROUND_CEILING, Decimal
 
 NANO = 1_000_000_000
+SUBSCRIPTION = "subscription"
+"""Source of a price where a subscription pays: it counts as nothing, and is no $0."""
+
 _MTOK = 1_000_000
 
 
@@ -54,3 +57,22 @@ def show(amount_nusd: int) -> str:
     text = f"{micro:.6f}".rstrip("0")
     whole, _, cents = text.partition(".")
     return f"${whole}.{cents:0<2}"
+
+
+def show_paid(amount_nusd: int, *, by_subscription: bool) -> str:
+    """
+    Return what was paid, for people: a subscription is named and never shown as $0.
+
+    >>> show_paid(0, by_subscription=True), show_paid(NANO, by_subscription=True)
+    ('subscription', '$1.00 + subscription')
+    """
+    if not by_subscription:
+        return show(amount_nusd)
+    return f"{show(amount_nusd)} + {SUBSCRIPTION}" if amount_nusd else SUBSCRIPTION
+
+
+def usd_text(amount_nusd: int, *, by_subscription: bool) -> str | None:
+    """Return dollars as decimal text for JSON; None where only a subscription paid."""
+    if by_subscription and not amount_nusd:
+        return None
+    return f"{usd(amount_nusd):f}"

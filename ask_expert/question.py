@@ -70,11 +70,19 @@ class Prompt:
         system: Who the expert helps, and how to answer.
         turns: The conversation, oldest first; the last one is the question.
         template: Name and version of the template, for the ledger.
+        stored: The last turn as the ledger keeps it: without the contents of files.
+        sent: Names of the parts that it holds.
+        left_out: Names of those that it does not hold, or not whole, with the reason.
+        skipped_turns: How many turns of the thread are left out.
     """
 
     system: str
     turns: tuple[Turn, ...]
     template: str = ""
+    stored: str = ""
+    sent: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    skipped_turns: int = 0
 
 
 Fact = bool | int | float | str

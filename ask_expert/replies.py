@@ -3,13 +3,26 @@
 from ask_expert import advice, answer_block
 from ask_expert.budget import Denied, from_us
 from ask_expert.experts.desk import Failed, Settled
+from ask_expert.experts.price_list import SUBSCRIPTION
 from ask_expert.intake import Case
 from ask_expert.ledger.records import Answered
 from ask_expert.policy.decide import Decision
-from ask_expert.reply import Reply
+from ask_expert.reply import Approval, Reply
+
+_MAY_BE_BILLED = "It may have been billed: its worst case stays counted."
+_CUT = {
+    "length": "The answer was cut off at its token ceiling.",
+    "partial": "The answer broke off while it came; ask on in its thread for the rest.",
+    "needs_context": "The expert says what is missing.",
+}
 
 
-def decided(case: Case, decision: Decision, steps: tuple[str, ...]) -> Reply:
+def decided(
+    case: Case,
+    decision: Decision,
+    steps: tuple[str, ...],
+    approval: Approval | None = None,
+) -> Reply:
     """Return the reply to a question that no expert is asked."""
     reason = f"{decision.rule}: {decision.reason}."
     if decision.action == "ask_human":
@@ -18,7 +31,10 @@ def decided(case: Case, decision: Decision, steps: tuple[str, ...]) -> Reply:
             status="needs_approval",
             reason=reason,
             next_step=advice.ask_person(case.id),
+            approval=approval,
         )
+    if decision.rule == "denied":
+        return _reply(case, status="refused", reason=reason, next_step=advice.DENIED)
     status = "refused" if decision.action == "refuse" else "stay_local"
     return _reply(
         case, status=status, reason=reason, next_step=advice.keep_working(steps)
@@ -47,33 +63,55 @@ def failed(case: Case, failure: Failed) -> Reply:
     """Return the reply to a question that experts were asked and did not answer."""
     reason = failure.reason
     if failure.may_be_billed:
-        reason += " It may have been billed: its worst case stays counted."
+        reason += f" {_MAY_BE_BILLED}"
     return unavailable(case, reason)
 
 
 def settled(case: Case, decision: Decision, result: Settled) -> Reply:
     """Return the reply with an expert's answer, or why there is none to give."""
     answer = result.answer
-    provenance = answer.provenance
     trouble = answer.trouble
-    marks = "«SECRET:" in answer.text
     reason = f"{decision.rule}: {decision.reason}."
-    if answer.finish == "length":
-        reason += " The answer was cut off at its token ceiling."
-    if result.book is not None:
+    if answer.finish in _CUT:
+        reason += f" {_CUT[answer.finish]}"
+    if not result.booked:
         reason += " The ledger could not be written: the worst case stays counted."
+    if trouble:
+        reason = trouble
+    if result.passed_over:
+        reason += f" Not answered by: {' '.join(result.passed_over)}"
+    if result.may_be_billed:
+        reason += f" {_MAY_BE_BILLED}"
     return _reply(
         case,
         status="unavailable" if trouble else "answered",
-        reason=trouble or reason,
-        next_step=advice.UNAVAILABLE
-        if trouble
-        else advice.apply_answer(case.id, marks=marks),
-        answer=None if trouble else answer_block.block(answer.text, result.expert.name),
-        cost_nusd=result.charge.nusd,
+        reason=reason,
+        next_step=_next_step(case.id, case.thread, answer.text, answer.finish)
+        if not trouble
+        else advice.UNAVAILABLE,
+        answer=None if trouble else answer_block.block(answer.text, _name(result)),
+        cost_nusd=result.paid_nusd,
         asked=result.expert.name,
-        served=provenance.served_model,
+        served=answer.provenance.served_model,
+        sent=result.prompt.sent,
+        left_out=result.prompt.left_out,
+        partial=answer.finish == "partial",
+        subscription=result.charge.source == SUBSCRIPTION,
+        panel=result.voices,
     )
+
+
+def _name(result: Settled) -> str:
+    voices = [voice.expert for voice in result.voices]
+    return f"panel of {', '.join(voices)}" if voices else result.expert.name
+
+
+def _next_step(
+    question_id: str, thread: str | None, text: str, finish: str | None
+) -> str:
+    if finish == "needs_context":
+        return advice.give_context(thread)
+    return advice.apply_answer(question_id, marks="«SECRET:" in text)
 
 
 def stored(case_id: str, standing: Answered, *, now_us: int, masked: int = 0) -> Reply:
@@ -85,12 +123,15 @@ def stored(case_id: str, standing: Answered, *, now_us: int, masked: int = 0) ->
         question_id=case_id,
         thread=standing.thread,
         reason=f"Answered {minutes} min ago (question {standing.question_id}).",
-        next_step=advice.apply_cached(case_id, marks="«SECRET:" in text),
-        answer=answer_block.block(text, standing.expert or "?"),
+        next_step=advice.give_context(standing.thread)
+        if standing.finish == "needs_context"
+        else advice.apply_cached(case_id, marks="«SECRET:" in text),
+        answer=answer_block.block(text, _who(standing)),
         asked=standing.expert,
         served=standing.served,
         cached=True,
         masked=masked,
+        partial=standing.finish == "partial",
     )
 
 
@@ -102,12 +143,20 @@ def fetched(standing: Answered) -> Reply:
         question_id=standing.question_id,
         thread=standing.thread,
         reason=f"{standing.reason}.",
-        next_step=advice.apply_answer(standing.question_id, marks="«SECRET:" in text),
-        answer=answer_block.block(text, standing.expert or "?"),
+        next_step=_next_step(
+            standing.question_id, standing.thread, text, standing.finish
+        ),
+        answer=answer_block.block(text, _who(standing)),
         cost_nusd=standing.cost_nusd,
         asked=standing.expert,
         served=standing.served,
+        partial=standing.finish == "partial",
+        subscription=standing.price_source == SUBSCRIPTION,
     )
+
+
+def _who(standing: Answered) -> str:
+    return "the panel" if standing.by_panel else standing.expert or "?"
 
 
 def pending(question_id: str, thread: str | None, *, masked: int = 0) -> Reply:
@@ -144,8 +193,10 @@ def standing_status(standing: Answered, *, alive: bool) -> Reply:
             ),
             next_step=advice.UNAVAILABLE,
         )
-    gone = standing.status in {"pending", "answered"}
+    gone = standing.status in {"pending", "answered", "refused_by_expert"}
     reason = standing.reason
+    if standing.status == "refused_by_expert":
+        reason = f"refused_by_expert: {standing.expert} declined to answer."
     if standing.status == "answered":
         reason = "It was answered, but answers are not stored."
     return Reply(
@@ -154,7 +205,9 @@ def standing_status(standing: Answered, *, alive: bool) -> Reply:
         question_id=standing.question_id,
         thread=standing.thread,
         reason=reason,
-        next_step=advice.UNAVAILABLE,
+        next_step=advice.ask_person(standing.question_id)
+        if standing.status == "needs_approval"
+        else advice.UNAVAILABLE,
         cost_nusd=standing.cost_nusd,
         asked=standing.expert,
         served=standing.served,

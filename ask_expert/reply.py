@@ -16,7 +16,20 @@ Status = Literal[
 ]
 Verdict = Literal["helped", "no_difference", "harmed", "unknown"]
 VerdictSource = Literal["check", "agent", "person", "judge"]
-Finish = Literal["stop", "length", "refusal", "content_filter", "other"]
+Finish = Literal[
+    "stop",
+    "length",
+    "refusal",
+    "content_filter",
+    "needs_context",
+    "partial",
+    "other",
+]
+"""`needs_context`: the expert says what is missing; `partial`: the stream broke."""
+
+
+REFUSALS: tuple[Finish, ...] = ("refusal", "content_filter")
+"""The expert declined, or its provider's filter took the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +44,8 @@ class Usage:
         cache_write_long_tokens: Input written to a long-lived (1 h or more) cache.
         output_tokens: All billed output, reasoning included.
         reasoning_tokens: The part of the output that was reasoning.
-        source: `provider`, or `estimated` when the reply named no usage.
+        source: `provider`; `partial` when the output was not told, as where the
+            stream broke before; `estimated` when the reply named no usage at all.
     """
 
     input_tokens: int = 0
@@ -40,7 +54,7 @@ class Usage:
     cache_write_long_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
-    source: Literal["provider", "estimated"] = "provider"
+    source: Literal["provider", "partial", "estimated"] = "provider"
 
     @property
     def all_input_tokens(self) -> int:
@@ -93,6 +107,8 @@ class ExpertAnswer:
         finish: Why it stopped.
         speed: The provider's speed mode, where it decides the price.
         reported_cost_usd: The provider's own figure, where it gives one.
+        first_token_us: Microseconds from sending to the first text of the answer;
+            None where it came in one piece.
     """
 
     text: str
@@ -101,12 +117,19 @@ class ExpertAnswer:
     finish: Finish = "stop"
     speed: str | None = None
     reported_cost_usd: Decimal | None = None
+    first_token_us: int | None = None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the expert declined, or its provider's filter took the answer."""
+        return self.finish in REFUSALS
 
     @property
     def trouble(self) -> str | None:
         """Why there is nothing in it to apply, as one sentence; None if there is."""
-        if self.finish in {"refusal", "content_filter"}:
-            return f"The expert declined to answer ({self.provenance.finish_reason})."
+        if self.is_refusal:
+            why = self.provenance.finish_reason
+            return f"refused_by_expert: the expert declined to answer ({why})."
         if self.text.strip():
             return None
         if self.finish == "length":
@@ -134,6 +157,48 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """
+    What a person is asked before a question is sent.
+
+    Attributes:
+        question: The beginning of the masked question.
+        expert: Name of the expert that would be asked first.
+        model: Its model.
+        worst_case_nusd: Most that its first try can cost; None without a price.
+        left_nusd: The smallest room left in any budget; None without USD budgets.
+        why: The rule that wants a person, with its reason.
+    """
+
+    question: str
+    expert: str
+    model: str
+    worst_case_nusd: int | None
+    left_nusd: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelVoice:
+    """
+    One expert of a panel.
+
+    Attributes:
+        expert: Its name.
+        cost_nusd: What its escalation cost, in nano-dollars; None where nobody knows
+            what was billed, and its worst case stays counted.
+        subscription: A subscription pays for it.
+        agrees: Whether its answer is the agreed one; None where it gave none, or
+            where nothing was agreed.
+    """
+
+    expert: str
+    cost_nusd: int | None
+    subscription: bool = False
+    agrees: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """
     What the agent gets; every field is safe to show to it.
@@ -154,6 +219,10 @@ class Reply:
         masked: How many distinct secrets were replaced by marks.
         sent: Files and parts that were sent.
         left_out: Files and parts that were not, with the reason.
+        partial: The answer broke off while it came.
+        subscription: A subscription paid for it: it has no price of its own.
+        panel: Every expert that was asked at once.
+        approval: What a person has to approve.
     """
 
     status: Status
@@ -171,3 +240,7 @@ class Reply:
     masked: int = 0
     sent: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    partial: bool = False
+    subscription: bool = False
+    panel: tuple[PanelVoice, ...] = ()
+    approval: Approval | None = None

@@ -6,26 +6,46 @@ variables, then by flags. A key of an expert is never in here, only the name of
 the variable, command or keyring entry that holds it.
 """
 
-import getpass
-import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from ask_expert.errors import ConfigError
+from ask_expert.ledger_address import check as check_address
+from ask_expert.ledger_address import is_server
 
-Api = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "openrouter"]
+Api = Literal[
+    "openai_chat",
+    "openai_responses",
+    "anthropic",
+    "gemini",
+    "openrouter",
+    "bedrock",
+    "vertex_anthropic",
+    "vertex_gemini",
+    "command",
+]
+"""The wire formats that are built in."""
+
+ADAPTERS = "ask_expert.experts"
+"""Group of the entry points by which another distribution adds a wire format."""
+
 Storage = Literal["full", "redacted", "hash", "none"]
 Effort = Literal["minimal", "low", "medium", "high", "max"]
 PerMtok = Annotated[Decimal, Field(ge=0, lt=1_000_000, allow_inf_nan=False)]
 """USD per million tokens."""
 
+_PLACE = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
+_VERTEX = ("vertex_anthropic", "vertex_gemini")
+_PLACES = {"region", "project"}
+_HTTP = {"base_url", "key_command", "price", "effort", "extra_body", "extra_headers"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
@@ -55,23 +75,34 @@ class ExpertSettings(_Strict):
 
     Attributes:
         name: How policies, the ledger and reports call it.
-        api: Wire format it speaks.
+        api: Wire format it speaks: one of `Api`, or of another distribution's adapters.
         base_url: Where; the vendor's own address when absent.
         model: The model asked for.
-        key_env: Name of the environment variable that holds the key.
+        key_env: Name of the environment variable that holds the key; of one that the
+            program may see, for `api: command`.
         key_command: Command (argv) that prints the key.
         price: Overrides genai-prices.
         max_output_tokens: Output ceiling, reasoning included.
         context_window: Tokens the model can read and write together.
         effort: Reasoning effort; the provider's own default when absent.
+        stream: Whether the reply is asked for in pieces.
+        cache_threads: Whether follow-ups may be read from the provider's cache, where
+            writing to it has to be asked for; the provider then keeps the
+            conversation for some minutes.
+        region: Region of a cloud that serves the model.
+        project: Project of a cloud that serves the model.
+        command: argv of a vendor's own program, for `api: command`; an element
+            `{model}` becomes the model.
         timeout_s: Total deadline of one question, retries included, in seconds.
         max_tries: How often one question may be sent at most.
+        break_after: Failures in a row after which the expert is left alone for a
+            while, by every process that shares the ledger; 0 is never.
         extra_body: Keys added to the request body as they are.
         extra_headers: Headers added to the request.
     """
 
     name: str
-    api: Api
+    api: str
     model: Annotated[str, Field(min_length=1)]
     base_url: str | None = None
     key_env: str | None = None
@@ -80,8 +111,14 @@ class ExpertSettings(_Strict):
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
     context_window: Annotated[int, Field(ge=256)] | None = None
     effort: Effort | None = None
+    stream: bool = True
+    cache_threads: bool = False
+    region: str | None = None
+    project: str | None = None
+    command: tuple[str, ...] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 600
     max_tries: Annotated[int, Field(ge=1, le=10)] = 3
+    break_after: Annotated[int, Field(ge=0, le=1000)] = 5
     extra_body: Mapping[str, object] = {}
     extra_headers: Mapping[str, str] = {}
 
@@ -102,6 +139,39 @@ class ExpertSettings(_Strict):
         if not _NAME.fullmatch(name):
             raise ValueError("use 1 to 40 letters, digits, '_', '-' or '.'")
         return name
+
+    @field_validator("api")
+    @classmethod
+    def _api_exists(cls, api: str) -> str:
+        known = get_args(Api)
+        if api in known:
+            return api
+        from importlib.metadata import entry_points  # noqa: PLC0415  # seldom needed
+
+        known += tuple(sorted({each.name for each in entry_points(group=ADAPTERS)}))
+        if api not in known:
+            expected = ", ".join(repr(each) for each in known)
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return api
+
+    @field_validator("region", "project")
+    @classmethod
+    def _place_is_plain(cls, place: str | None) -> str | None:
+        if place is not None and not _PLACE.fullmatch(place):
+            raise ValueError("use small letters, digits, '-', '.' or ':'")
+        return place
+
+    @model_validator(mode="after")
+    def _fits_its_api(self) -> Self:
+        if (self.command is not None) != (self.api == "command"):
+            raise ValueError("`command` and `api: command` belong together")
+        if self.command is not None:
+            _check_command(self.command)
+        for name in sorted(self.model_fields_set.intersection(_unused_by(self.api))):
+            raise ValueError(f"`{name}` means nothing to `api: {self.api}`; remove it")
+        if self.api in _VERTEX and self.region is None:
+            raise ValueError("`region` is missing; give e.g. `global` or `us-east5`")
+        return self
 
     @field_validator("base_url")
     @classmethod
@@ -131,6 +201,27 @@ class ExpertSettings(_Strict):
         return name
 
 
+def needs_calls_budget(expert: ExpertSettings) -> bool:
+    """Return whether a subscription pays, so that only a budget in calls bounds it."""
+    return expert.api == "command"
+
+
+def _unused_by(api: str) -> set[str]:
+    """Return the keys that a built-in wire format would ignore."""
+    known: dict[str, set[str]] = dict.fromkeys(get_args(Api), _PLACES)
+    known |= {"command": _PLACES | _HTTP, "bedrock": {"project"}}
+    known |= {each: set() for each in _VERTEX}
+    return known.get(api, set())
+
+
+def _check_command(command: tuple[str, ...]) -> None:
+    program = command[0] if command else ""
+    if not program.strip():
+        raise ValueError("`command` must name a program")
+    if "/" in program and not program.startswith(("/", "~")):
+        raise ValueError("its program must be a plain name or a whole path")
+
+
 def _check_port(url: str) -> None:
     try:
         right = urlsplit(url).port != 0
@@ -138,20 +229,6 @@ def _check_port(url: str) -> None:
         right = False
     if not right:
         raise ValueError("its port must be a number from 1 to 65535")
-
-
-def _json_value(value: object) -> object:
-    """Return what YAML read as JSON can carry it; a typed decimal becomes a number."""
-    if isinstance(value, Decimal) and value.is_finite():
-        return float(value)
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[object, object]", value)
-        return {str(key): _json_value(each) for key, each in mapping.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(each) for each in cast("list[object]", value)]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise ValueError(f"{value!s} cannot be sent as JSON; put it in quotes")
 
 
 class LocalSettings(_Strict):
@@ -183,12 +260,15 @@ class SendSettings(_Strict):
             shows it, which fixes fewer and breaks fewer; `omit` does not.
         folders: Folders outside the working folder that `files` may name.
         max_bytes: Most bytes of one question's texts, and again of its files.
+        max_tokens: Most tokens of one prompt, thread and template included, as an
+            upper bound; what finds no room is cut or left out in a stated order.
         allow: Patterns of look-alikes that are never masked.
     """
 
     local_answer: Literal["review", "omit"] = "review"
     folders: tuple[Path, ...] = ()
     max_bytes: Annotated[int, Field(ge=1_000, le=4_000_000)] = 200_000
+    max_tokens: Annotated[int, Field(ge=1_000, le=4_000_000)] = 60_000
     allow: tuple[str, ...] = ()
 
     @field_validator("allow")
@@ -219,7 +299,8 @@ class Settings(_Strict):
         local: The local model's server.
         checks: Named commands.
         send: What leaves.
-        ledger: Path of the SQLite ledger; default `ledger.db` in the home.
+        ledger: Path of the SQLite ledger, default `ledger.db` in the home; or the
+            address of a PostgreSQL database.
         storage: What the ledger keeps of texts.
         answer_within_s: Seconds before a slow answer becomes `pending`.
         reuse_within_s: Age up to which a stored answer is given again, in seconds.
@@ -232,12 +313,19 @@ class Settings(_Strict):
     local: LocalSettings | None = None
     checks: Mapping[str, CheckSettings] = {}
     send: SendSettings = SendSettings()
-    ledger: Path | None = None
+    ledger: str | None = None
     storage: Storage = "redacted"
     answer_within_s: Annotated[float, Field(gt=0, le=3600)] = 50
     reuse_within_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 7 * 24 * 3600
     time_zone: str = "UTC"
     log: LogSettings = LogSettings()
+
+    @field_validator("ledger")
+    @classmethod
+    def _ledger_is_somewhere(cls, ledger: str | None) -> str | None:
+        if ledger is not None and is_server(ledger):
+            check_address(ledger)
+        return ledger
 
     @field_validator("time_zone")
     @classmethod
@@ -275,44 +363,20 @@ def is_loopback(url: str | None) -> bool:
     return url is not None and urlsplit(url).hostname in _LOOPBACK
 
 
-_NO_HOME = "there is no home folder for"
-_SET_HOME = "set ASK_EXPERT_HOME to a folder, or give a whole path"
-
-
-def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
+def _json_value(value: object) -> object:
     """
-    Return the folder of settings, ledger and key: `$ASK_EXPERT_HOME` or the platform's.
+    Return what YAML read as JSON can carry it; a typed decimal becomes a number.
 
     Raises:
-        ConfigError: It lies in the home of a user that this machine does not know.
+        ValueError: JSON has nothing for it.
     """
-    named = environ.get("ASK_EXPERT_HOME")
-    if named:
-        return expanded(Path(named)).absolute()
-    from platformdirs import user_config_path  # noqa: PLC0415  # 8 ms, seldom needed
-
-    try:
-        return user_config_path("ask-expert").expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{_NO_HOME} this user; {_SET_HOME}") from error
-
-
-def expanded(path: Path) -> Path:
-    """
-    Return a path with its `~` replaced.
-
-    Raises:
-        ConfigError: Nobody knows that home folder, as in a container without users.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{_NO_HOME} {str(path)!r}; {_SET_HOME}") from error
-
-
-def user_name() -> str:
-    """Return the operating-system user's name; `uid-N` for one without a name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "user"
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): _json_value(each) for key, each in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(each) for each in cast("list[object]", value)]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"{value!s} cannot be sent as JSON; put it in quotes")

@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from ask_expert import yaml_file
+from ask_expert import ledger_address, yaml_file
 from ask_expert.errors import ConfigError
 from ask_expert.settings import Settings
 
@@ -30,6 +30,13 @@ def load(home: Path, *, flags: Mapping[str, object] | None = None) -> Settings:
     """
     file = home / FILE_NAME
     settings = yaml_file.read(file, Settings) if file.exists() else Settings()
+    if settings.ledger is not None and ledger_address.password(settings.ledger):
+        raise ConfigError(
+            "must hold no password; set PGPASSWORD, use ~/.pgpass, or put the whole "
+            "address into ASK_EXPERT_LEDGER",
+            file=file,
+            key="ledger",
+        )
     data: dict[str, object] = settings.model_dump(exclude_unset=True)
     try:
         data = _merged(data, _variables())

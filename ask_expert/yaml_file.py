@@ -196,6 +196,7 @@ def _short(text: str) -> str:
 _SECRET_WORDS = frozenset(
     (
         "key",
+        "ledger",
         "url",
         "header",
         "headers",

@@ -16,16 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from benchmarks import results
 from tests.fakes.provider import Provider
 from tests.fakes.shapes import Behaviour
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
 PAIRS = 9
 CALLS = 60
 
@@ -193,9 +191,7 @@ def table() -> str:
         [
             "## Start-up, context and the road",
             "",
-            "`python -m benchmarks.start_up --write`, "
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-            f"Python {sys.version.split()[0]}, mcp {version('mcp')}; "
+            f"{results.made_by('start_up --write')}; "
             f"{PAIRS} pairs in turn, medians; {CALLS} questions.",
             "",
             "| figure | ask-expert | bare one-tool mcp server | ratio |",
@@ -223,8 +219,7 @@ def main() -> None:
     section = table()
     print(section)
     if options.write:
-        head = "# Results\n\nEach table names the command that made it.\n\n"
-        RESULTS.write_text(head + section, encoding="utf-8")
+        results.keep(section)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.databases import blank, database, ledger, postgres, template, where
+
+__all__ = ["blank", "database", "ledger", "postgres", "template", "where"]
+
 _LOOPBACK = ("127.", "localhost", "::1")
 _connect = socket.socket.connect
 

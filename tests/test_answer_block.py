@@ -1,8 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ask_expert.answer_block import MAX_CHARS, block, clean, head_and_tail, word
+from ask_expert.redaction.marks import MARK_RE
 
 
 def test_terminal_codes_and_unseen_characters_are_taken_out() -> None:
@@ -72,7 +75,7 @@ def test_head_and_tail_are_cut_between_lines_and_say_how_much_is_missing() -> No
 
     head, _, rest = cut.partition("\n[… ")
     left_out, _, tail = rest.partition(" characters left out …]\n")
-    assert len(head) + int(left_out) + len(tail) == len(text)
+    assert len(head) + int(left_out.replace(",", "")) + len(tail) == len(text)
     assert text.startswith(f"{head}\n")
     assert text.endswith(f"\n{tail}")
 
@@ -85,15 +88,43 @@ def test_head_and_tail_of_one_long_line_keep_its_words_whole() -> None:
         "characters",
         "left",
         "out",
-        "4846",
+        "4,846",
     }
 
 
-@given(st.text(), st.integers(100, 200))
-def test_head_and_tail_keep_their_limit(text: str, limit: int) -> None:
+def test_a_longer_tail_keeps_more_of_the_end() -> None:
+    text = "".join(f"line {number}\n" for number in range(1000))
+
+    head, _, tail = head_and_tail(text, 1000, tail_percent=75).partition("[…")
+
+    assert 2 * len(head) < len(tail) < 4 * len(head)
+
+
+PIECES = st.sampled_from(
+    ["«SECRET:aws_access_key:1»", "«SECRET:a»", "x", " ", "\n", "y" * 30]
+)
+
+
+@given(st.lists(PIECES, min_size=1), st.integers(100, 300), st.integers(0, 100))
+def test_no_mark_is_cut_in_two(
+    pieces: list[str], limit: int, tail_percent: int
+) -> None:
+    text = "".join(pieces) * 9
+
+    cut = head_and_tail(text, limit, tail_percent=tail_percent)
+
+    assert len(cut) <= limit
+    assert "«" not in re.sub(MARK_RE, "", cut)
+    assert "»" not in re.sub(MARK_RE, "", cut)
+
+
+@given(st.text(), st.integers(100, 200), st.integers(0, 100))
+def test_head_and_tail_keep_their_limit(
+    text: str, limit: int, tail_percent: int
+) -> None:
     long = text * 10
 
-    cut = head_and_tail(long, limit)
+    cut = head_and_tail(long, limit, tail_percent=tail_percent)
 
     assert len(cut) <= limit
     assert cut == long or "characters left out" in cut

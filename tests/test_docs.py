@@ -102,6 +102,8 @@ def test_every_setting_has_a_row_with_its_default() -> None:
         assert key in described, f"{key} has no row"
         if default is PydanticUndefined:
             assert described[key][1] == "required", key
+        elif isinstance(default, bool):
+            assert described[key][1] == f"`{str(default).lower()}`", key
         elif isinstance(default, str | int | float):
             assert described[key][1] == f"`{default:{_form(default)}}`", key
 
@@ -180,7 +182,8 @@ def test_every_status_and_field_of_a_reply_has_a_row() -> None:
         "ask_expert"
     ]
     described = set(documents.named_rows(section))
-    internal = {"cost_nusd", "budget_left_nusd", "asked", "served", "masked", "sent"}
+    internal = {"cost_nusd", "budget_left_nusd", "asked", "served", "masked"}
+    internal |= {"approval", "subscription"}
 
     fields = set(Reply.__dataclass_fields__) - internal
 

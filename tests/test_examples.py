@@ -188,7 +188,8 @@ def test_an_example_of_settings_loads_and_each_expert_has_wire_and_price(
             expert, prompt, max_output_tokens=expert.max_output_tokens
         )
         quote = prices.quote(expert, request.body, datetime.now(UTC))
-        assert quote.worst_case_nusd(expert.max_output_tokens) > 0
+        worst = quote.worst_case_nusd(expert.max_output_tokens)
+        assert (worst > 0) == (quote.source != "subscription")
 
 
 @pytest.mark.parametrize("file", POLICIES, ids=lambda f: f.name)

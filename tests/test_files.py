@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ask_expert.files import read_files
+from ask_expert.files import read_files, shown
 from ask_expert.question import Attachment
 
 
@@ -183,3 +183,43 @@ def test_files_share_one_size_limit(project: Path) -> None:
 
     assert found[0].text is not None
     assert "too large" in (found[1].left_out or "")
+
+
+def test_a_file_that_is_too_large_is_told_with_lines_that_would_fit(
+    project: Path,
+) -> None:
+    lines = [f"line {number}\n" for number in range(1, 1001)]
+    (project / "big.txt").write_text("".join(lines))
+
+    reason = why(project, "big.txt")
+    later = why(project, "big.txt:500-1000")
+
+    assert reason == (
+        "is too large: 8,893 bytes, 1,000 are left; name the lines that matter: "
+        "`path:1-123` would fit"
+    )
+    assert read(project, "big.txt:1-123")[0].text == "".join(lines[:123])
+    assert why(project, "big.txt:1-124") != ""
+    assert "`path:500-610` would fit" in later
+    assert read(project, "big.txt:500-610")[0].text == "".join(lines[499:610])
+
+
+def test_a_line_that_is_too_large_has_nothing_that_would_fit(project: Path) -> None:
+    (project / "long.txt").write_text("x" * 2000)
+
+    assert why(project, "long.txt") == (
+        "is too large: 2,000 bytes, 1,000 are left, and its line 1 alone does not "
+        "fit; paste what matters"
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "as_shown"),
+    [
+        ("a.py", "a.py"),
+        ("a.py:10-80", "a.py (lines 10-80)"),
+        ("a.py:7", "a.py (line 7)"),
+    ],
+)
+def test_lines_are_shown_in_words(named: str, as_shown: str) -> None:
+    assert shown(named) == as_shown

@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "ask_expert"
 
 LAYERS = [
     {"money", "errors", "question", "reply", "answer_block", "advice"},
-    {"yaml_file", "settings", "settings_file", "files"},
+    {"home", "yaml_file", "ledger_address", "settings", "settings_file", "files"},
     {"redaction"},
-    {"budget"},
+    {"periods", "window_keys", "budget", "breaker"},
     {"ledger"},
     {"experts"},
     {"local"},
@@ -30,8 +30,14 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FACES = LAYERS[-2]
 PURE = [
+    "breaker.py",
     "budget.py",
+    "periods.py",
+    "window_keys.py",
+    "experts/ladder.py",
+    "experts/panel.py",
     "policy/decide.py",
+    "policy/budgets.py",
     "policy/document.py",
     "policy/check.py",
     "policy/simulate.py",

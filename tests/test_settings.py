@@ -9,7 +9,8 @@ from inline_snapshot import snapshot
 
 from ask_expert import yaml_file
 from ask_expert.errors import ConfigError
-from ask_expert.settings import Settings, home_folder, user_name
+from ask_expert.home import home_folder, user_name
+from ask_expert.settings import Settings, needs_calls_budget
 
 FIXED = """\
 policy: balanced
@@ -139,6 +140,15 @@ def test_wrong_settings_name_the_place_and_the_remedy(text: str, message: str) -
     [
         ("api: openai", "cannot be 'openai'; did you mean 'openai_chat'?"),
         ("api: anthropc", "cannot be 'anthropc'; did you mean 'anthropic'?"),
+        ("api: vertex", "cannot be 'vertex'; did you mean 'vertex_gemini'?"),
+        ("api: smoke", "cannot be 'smoke'; known: anthropic, bedrock, command, gemini"),
+        ("api: vertex_gemini", "`region` is missing; give e.g. `global`"),
+        ("api: command", "`command` and `api: command` belong together"),
+        ("command: [claude, -p]", "`command` and `api: command` belong together"),
+        ("region: eu-west-1", "`region` means nothing to `api: openai_chat`"),
+        ("project: p", "`project` means nothing to `api: openai_chat`"),
+        ("region: a/b", "use small letters, digits, '-', '.' or ':'"),
+        ("project: ../x", "use small letters, digits, '-', '.' or ':'"),
         ("modle: x", "unknown key 'modle'; did you mean 'model'?"),
         ("name: two words", "use 1 to 40 letters, digits, '_', '-' or '.'"),
         ("base_url: ftp://example.com", "must be an http:// or https:// address"),
@@ -179,6 +189,52 @@ def test_a_wrong_expert_is_named_with_the_remedy(line: str, message: str) -> Non
 
     assert found.startswith("settings.yaml:")
     assert message.lower() in found.lower()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("command: []", "must name a program"),
+        ("command: ['']", "must name a program"),
+        ("command: [bin/claude]", "its program must be a plain name or a whole path"),
+        ("command: claude -p", "must be a list"),
+        ("price: {input_per_mtok: 1, output_per_mtok: 1}", "`price` means nothing"),
+        ("base_url: https://example.com", "`base_url` means nothing"),
+        ("effort: high", "`effort` means nothing to `api: command`; remove it"),
+        ("extra_body: {a: 1}", "`extra_body` means nothing"),
+        ("key_command: [pass]", "`key_command` means nothing"),
+        ("region: global", "`region` means nothing"),
+    ],
+)
+def test_a_command_takes_what_means_something_to_it(line: str, message: str) -> None:
+    command = "" if line.startswith("command") else "    command: [claude, -p]\n"
+    found = complaint(
+        f"experts:\n  - name: a\n    api: command\n    model: m\n{command}    {line}\n"
+    )
+
+    assert message in found
+
+
+def test_the_clouds_and_a_command_are_set_as_documented() -> None:
+    settings = parse(
+        "experts:\n"
+        "  - {name: a, api: bedrock, model: us.anthropic.claude-opus-5-5, region: eu-west-1}\n"
+        "  - {name: b, api: vertex_anthropic, model: claude-opus-5-5, region: global,"
+        " project: 'example.com:mine'}\n"
+        "  - {name: c, api: vertex_gemini, model: gemini-4-argon, region: us-east5}\n"
+        "  - {name: d, api: command, model: opus, command: [claude, -p, --model, '{model}']}\n"
+        "  - {name: e, api: command, model: m, command: [~/bin/cli], key_env: MY_TOKEN}\n"
+    )
+
+    assert [expert.region for expert in settings.experts[:3]] == [
+        "eu-west-1",
+        "global",
+        "us-east5",
+    ]
+    assert [needs_calls_budget(expert) for expert in settings.experts] == [
+        *(False, False, False),
+        *(True, True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ask_expert.cli import experts, key, ledger, output, policy, thread
+from ask_expert.cli import experts, key, ledger, output, policy, templates, thread
 from ask_expert.cli.ask import ask
 from ask_expert.cli.demo import demo
 from ask_expert.cli.doctor import doctor
@@ -86,6 +86,7 @@ app.add_typer(thread.app, name="thread")
 app.add_typer(experts.app, name="experts")
 app.command()(prices)
 app.add_typer(policy.app, name="policy")
+app.add_typer(templates.app, name="templates")
 app.add_typer(key.app, name="key")
 app.command()(doctor)
 app.command()(init)

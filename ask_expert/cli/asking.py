@@ -9,13 +9,14 @@ from ask_expert import house as houses
 from ask_expert.cli import output
 from ask_expert.errors import AskExpertError
 from ask_expert.escalation import Escalator
+from ask_expert.home import user_name
 from ask_expert.house import NO_EXPERT, House
+from ask_expert.money import SUBSCRIPTION, show_paid
 from ask_expert.money import show as money
-from ask_expert.preview import Preview
+from ask_expert.preview import Asked, Preview
 from ask_expert.question import Caller, Question
 from ask_expert.reply import Reply
-from ask_expert.report.json_form import number
-from ask_expert.settings import user_name
+from ask_expert.report.json_form import number, paid
 
 _PATIENCE_S = 3600
 """Longer than any expert's own deadline: a terminal waits for the answer."""
@@ -80,15 +81,20 @@ def show(reply: Reply) -> None:
         ("status", f"{reply.status}{' (from the ledger)' if reply.cached else ''}"),
         ("reason", reply.reason),
         ("expert", f"{reply.asked}{served}" if reply.asked else ""),
-        ("cost", money(reply.cost_nusd) if reply.asked else ""),
+        ("cost", _paid(reply) if reply.asked else ""),
         ("budget left", "" if left is None else money(left)),
         ("secrets masked", str(reply.masked or "")),
+        ("sent", ", ".join(reply.sent)),
         ("not sent", "; ".join(reply.left_out)),
         ("question id", reply.question_id),
         ("thread", reply.thread or ""),
         ("next", reply.next_step),
     ]
     output.table([row for row in rows if row[1]])
+
+
+def _paid(reply: Reply) -> str:
+    return show_paid(reply.cost_nusd, by_subscription=reply.subscription)
 
 
 def fields(reply: Reply) -> dict[str, object]:
@@ -102,13 +108,15 @@ def fields(reply: Reply) -> dict[str, object]:
         "reason": reply.reason,
         "next_step": reply.next_step,
         "confidence": reply.confidence,
-        "cost_usd": number(reply.cost_nusd),
+        "cost_usd": paid(reply.cost_nusd, by_subscription=reply.subscription),
+        "subscription": reply.subscription,
         "budget_left_usd": None if left is None else number(left),
         "expert": {"asked": reply.asked, "served": reply.served}
         if reply.asked
         else None,
         "cached": reply.cached,
         "masked_secrets": reply.masked,
+        "sent": list(reply.sent),
         "left_out": list(reply.left_out),
     }
 
@@ -118,52 +126,86 @@ def show_preview(preview: Preview, *, json: bool) -> None:
     if json:
         output.as_json(_preview_fields(preview))
         return
-    decision, worst = preview.decision, preview.worst_case_nusd
+    decision = preview.decision
     output.say("Dry run: nothing is sent, nothing is put on record.\n")
+    secret = ", ".join(preview.still_secret)
     rows = [
         ("decision", f"{decision.action} ({decision.rule}: {decision.reason})"),
-        ("expert", preview.expert or ""),
-        ("model", preview.model or ""),
-        ("endpoint", preview.endpoint or ""),
-        ("worst case", "" if worst is None else f"{money(worst)} ({_tokens(preview)})"),
-        ("price", preview.price_source),
+        *(row for each in preview.asked for row in _asked_rows(each)),
+        ("all together", _all_together(preview)),
         ("masked", ", ".join(preview.masked) or "nothing"),
+        ("template", preview.template),
+        ("sent", ", ".join(preview.sent)),
         ("not sent", "; ".join(preview.left_out)),
-        ("would be aborted", "still secret: " + ", ".join(preview.still_secret)),
+        ("would be aborted", f"still secret: {secret}" if secret else ""),
     ]
-    shown = rows if preview.still_secret else rows[:-1]
-    output.table([row for row in shown if row[1]])
-    if preview.expert is None:
+    output.table([row for row in rows if row[1]])
+    if not preview.asked:
         output.say(f"\n{NO_EXPERT}")
     would = "would be sent" if decision.action == "escalate" else "asking would send"
     output.title(f"\nText that {would}")
     output.say(preview.prompt)
-    if preview.body:
-        output.title(f"\nBytes that {would}")
-        output.say(preview.body)
+    for each in preview.asked:
+        if each.body:
+            to = f" to {each.expert}" if len(preview.asked) > 1 else ""
+            output.title(f"\nBytes that {would}{to}")
+            output.say(each.body)
 
 
-def _tokens(preview: Preview) -> str:
-    return f"at most {preview.input_tokens:,} tokens in, {preview.output_tokens:,} out"
+def _asked_rows(asked: Asked) -> list[tuple[str, str]]:
+    tokens = f"at most {asked.input_tokens:,} tokens in, {asked.output_tokens:,} out"
+    worst = asked.worst_case_nusd
+    dear = "" if worst is None else f"{money(worst)} ({tokens})"
+    return [
+        ("expert", asked.expert),
+        ("model", asked.model),
+        ("endpoint", asked.endpoint),
+        ("worst case", SUBSCRIPTION if asked.is_by_subscription else dear),
+        ("price", asked.price_source),
+        ("is passed over", asked.why_not or ""),
+    ]
+
+
+def _all_together(preview: Preview) -> str:
+    """Return the sum of a panel's worst cases; a single expert has no sum."""
+    worst = preview.worst_case_nusd
+    if len(preview.asked) <= 1 or worst is None:
+        return ""
+    return f"worst case {money(worst)} for a panel of {len(preview.asked)}"
 
 
 def _preview_fields(preview: Preview) -> dict[str, object]:
+    """Return a dry run as JSON: the first expert, the sum, and each of a panel."""
     decision, worst = preview.decision, preview.worst_case_nusd
+    first = _asked_fields(preview.asked[0] if preview.asked else None)
+    panel = [_asked_fields(each) for each in preview.asked]
     return {
         "decision": decision.action,
         "rule": decision.rule,
         "reason": decision.reason,
-        "expert": preview.expert,
-        "model": preview.model,
-        "endpoint": preview.endpoint,
+        **first,
         "worst_case_usd": None if worst is None else number(worst),
-        "price_source": preview.price_source,
-        "input_tokens": preview.input_tokens,
-        "output_tokens": preview.output_tokens,
+        "panel": panel if len(panel) > 1 else None,
+        "template": preview.template,
         "masked": list(preview.masked),
+        "sent": list(preview.sent),
         "left_out": list(preview.left_out),
         "still_secret": list(preview.still_secret),
         "text": preview.prompt,
-        "body": preview.body or None,
-        "to_set": NO_EXPERT if preview.expert is None else None,
+        "to_set": None if preview.asked else NO_EXPERT,
+    }
+
+
+def _asked_fields(asked: Asked | None) -> dict[str, object]:
+    worst = None if asked is None or asked.is_by_subscription else asked.worst_case_nusd
+    return {
+        "expert": asked and asked.expert,
+        "model": asked and asked.model,
+        "endpoint": (asked and asked.endpoint) or None,
+        "worst_case_usd": None if worst is None else number(worst),
+        "price_source": asked.price_source if asked else "no expert is configured",
+        "input_tokens": asked.input_tokens if asked else 0,
+        "output_tokens": asked.output_tokens if asked else 0,
+        "body": (asked and asked.body) or None,
+        "why_not": asked and asked.why_not,
     }

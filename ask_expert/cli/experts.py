@@ -13,13 +13,19 @@ app = typer.Typer(help="See who can be asked, and who answers.", no_args_is_help
 
 @app.command("list")
 def list_(json: Json = False, home: Home = None) -> None:
-    """List the experts with model, endpoint, price source and key."""
+    """List the experts with model, endpoint, price source and key; and who rests."""
     from ask_expert.house import NO_EXPERT
-    from ask_expert.report import experts
+    from ask_expert.report import desk, experts
 
     now = datetime.now(UTC)
     known = experts.configured(folder(home), os.environ)
-    lines = [experts.line(each, os.environ, now) for each in known]
+    rests: dict[str, str] = {}
+    if known and folder(home).exists():
+        with desk.opened(folder(home), os.environ) as open_desk:
+            rests = experts.resting(open_desk.ledger, now)
+    lines = [
+        experts.line(each, os.environ, now, rests.get(each.name)) for each in known
+    ]
     if json:
         output.as_json([line.as_json() for line in lines])
     elif lines:

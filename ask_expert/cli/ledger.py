@@ -7,10 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from ask_expert.cli import output
+from ask_expert.cli import ledger_care, output
 from ask_expert.cli.options import Handle, Home, Json, as_utf8, folder
 
-app = typer.Typer(help="See what is on record.", no_args_is_help=True)
+app = typer.Typer(help="See and keep what is on record.", no_args_is_help=True)
+for _command in (
+    ledger_care.migrate,
+    ledger_care.check,
+    ledger_care.compact,
+    ledger_care.move,
+):
+    app.command()(_command)
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ask_expert.settings import expanded, home_folder
+from ask_expert.home import expanded, home_folder
 
 Home = Annotated[
     Path | None,

@@ -23,8 +23,18 @@ def outcome(
     )
 
 
-def approve(question_id: Handle, home: Home = None) -> None:
-    """Approve a question that waits for a person."""
+def approve(
+    question_id: Handle,
+    for_task: Annotated[
+        bool, typer.Option("--for-task", help="Approve its whole task.")
+    ] = False,
+    deny: Annotated[bool, typer.Option("--deny", help="Refuse it.")] = False,
+    home: Home = None,
+) -> None:
+    """Approve a question that waits for a person, or deny it."""
     from ask_expert.cli import verdicts
 
-    output.say(verdicts.approve(folder(home), os.environ, question_id))
+    if for_task and deny:
+        raise typer.BadParameter("cannot go with --for-task", param_hint="--deny")
+    scope = "denied" if deny else "task" if for_task else "question"
+    output.say(verdicts.approve(folder(home), os.environ, question_id, scope=scope))

@@ -4,12 +4,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ask_expert.cli import outliving
+
 
 def serve(arguments: Sequence[str]) -> int:
     """Parse the flags, serve until standard input ends, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="ask-expert serve",
-        description="Serve MCP over standard input and output, in this process.",
+        description="Serve MCP over standard input and output.",
         allow_abbrev=False,
     )
     parser.add_argument("--home", type=Path, help="folder of settings and ledger")
@@ -19,16 +21,18 @@ def serve(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--no-daemon",
         action="store_true",
-        help="serve in this process (always so in this version)",
+        help="serve in this very process, whose end ends paid calls, too",
     )
     options = parser.parse_args(arguments)
+    if not options.no_daemon and outliving.is_possible():
+        return outliving.serve_outliving(arguments)
 
     import anyio
 
     from ask_expert.cli import output
     from ask_expert.errors import ConfigError
+    from ask_expert.home import home_folder
     from ask_expert.mcp_server.server import serve_stdio
-    from ask_expert.settings import home_folder
 
     try:
         home = options.home or home_folder()

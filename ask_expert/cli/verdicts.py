@@ -10,11 +10,22 @@ import anyio
 from ask_expert import house as houses
 from ask_expert.errors import InvalidQuestionError
 from ask_expert.escalation import Escalator
-from ask_expert.ledger.records import Answered
+from ask_expert.home import user_name
+from ask_expert.ledger.records import Answered, ApprovalScope
 from ask_expert.ledger.store import FINAL_AFTER_US, Ledger
 from ask_expert.reply import Verdict
-from ask_expert.settings import user_name
 
+_SAID: dict[ApprovalScope, str] = {
+    "question": (
+        "is approved. Tell the agent to ask the same question again: then an expert is "
+        "asked, as far as the budgets allow."
+    ),
+    "task": (
+        "is approved, and so are all later questions of its task. Tell the agent to ask "
+        "the same question again: then an expert is asked, as far as the budgets allow."
+    ),
+    "denied": "is denied: the same question is refused from now on.",
+}
 _SOLVED = {"helped": True, "harmed": False, "no_difference": None}
 
 
@@ -57,30 +68,39 @@ def record(
     return f"{question_id}: {word} is on record.{flag}"
 
 
-def approve(home: Path, environ: Mapping[str, str], question_id: str) -> str:
+def approve(
+    home: Path,
+    environ: Mapping[str, str],
+    question_id: str,
+    *,
+    scope: ApprovalScope = "question",
+) -> str:
     """
-    Approve a question; return what happens next, as one sentence.
+    Put on record what a person says to a question; return what happens next.
 
     Raises:
         InvalidQuestionError: There is no such question, or it waits for nobody.
     """
     house = houses.build(home, environ=environ)
+
+    async def say() -> None:
+        await Escalator(house).approve(
+            question_id, scope=scope, by=user_name(), caller=None
+        )
+
     with closing(house.ledger) as ledger:
         standing = _standing(ledger, question_id)
         if standing.status != "needs_approval":
             raise InvalidQuestionError(
                 f"{question_id} waits for nobody: its status is {standing.status!r}."
             )
-        if house.settings.storage == "none":
+        if house.settings.storage == "none" and scope != "task":
             raise InvalidQuestionError(
                 "With `storage: none` nothing tells that the same question comes again, "
-                "so an approval cannot work; set `storage: hash` or more."
+                "so this cannot work; set `storage: hash` or more, or use --for-task."
             )
-        ledger.approve(question_id, by=user_name(), at_us=house.now_us())
-    return (
-        f"{question_id} is approved. Tell the agent to ask the same question again: "
-        "then an expert is asked, as far as the budgets allow."
-    )
+        anyio.run(say)
+    return f"{question_id} {_SAID[scope]}"
 
 
 def _standing(ledger: Ledger, question_id: str) -> Answered:

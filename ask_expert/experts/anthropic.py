@@ -1,13 +1,16 @@
 """Anthropic Messages."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ask_expert.errors import ExpertError
 from ask_expert.experts import body as bodies
 from ask_expert.experts import failures, reading
-from ask_expert.experts.reading import Shape, Tokens
-from ask_expert.experts.wire import WireRequest
+from ask_expert.experts.reading import Lenient, Shape, Tokens, Word
+from ask_expert.experts.streamed.anthropic import StreamedMessage
+from ask_expert.experts.wire import StreamedReply, WireRequest
 from ask_expert.question import Prompt
 from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
 from ask_expert.settings import ExpertSettings
@@ -26,16 +29,18 @@ _BILLED_APART = frozenset({"advisor_message", "compaction"})
 
 
 class _Stop(Shape):
-    category: str | None = None
+    category: Word = None
 
 
 class _Reply(Shape):
-    content: list[dict[str, Any]]
-    model: str | None = None
-    id: str | None = None
-    stop_reason: str | None = None
-    stop_details: _Stop | None = None
+    content: list[dict[str, Any]] = Field(default_factory=list)
+    error: object = None
+    model: Word = None
+    id: Word = None
+    stop_reason: Word = None
+    stop_details: Annotated[_Stop | None, Lenient] = None
     usage: object = None
+    usage_is_early: object = None
 
 
 class _Written(Shape):
@@ -62,15 +67,16 @@ class _Usage(_Counts):
 
 
 class _Served(Shape):
-    service_tier: str | None = None
-    speed: str | None = None
-    inference_geo: str | None = None
+    service_tier: Word = None
+    speed: Word = None
+    inference_geo: Word = None
 
 
 class Anthropic:
     """See `Wire`."""
 
     default_base_url = "https://api.anthropic.com"
+    own_credentials = False
 
     def encode(
         self, expert: ExpertSettings, prompt: Prompt, *, max_output_tokens: int
@@ -82,14 +88,25 @@ class Anthropic:
             "system": prompt.system,
             "messages": bodies.messages(prompt),
         }
+        if expert.cache_threads:
+            body |= _cached(prompt)
         if expert.effort is not None:
             effort = _EFFORTS.get(expert.effort, expert.effort)
             body["output_config"] = {"effort": effort}
+        if expert.stream:
+            body["stream"] = True
         base = bodies.base_url(expert, self.default_base_url)
         path = "/messages" if base.endswith("/v1") else "/v1/messages"
         return bodies.request(expert, path, body, {"anthropic-version": _VERSION})
 
-    def auth(self, key: str) -> dict[str, str]:
+    def auth(
+        self,
+        expert: ExpertSettings,  # noqa: ARG002
+        key: str,
+        *,
+        url: str,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> dict[str, str]:
         """See `Wire.auth`."""
         return {"x-api-key": key}
 
@@ -99,13 +116,21 @@ class Anthropic:
         """See `Wire.decode`."""
         reply = reading.parse(expert, _Reply, body, headers)
         text = _text(expert, reply, headers)
+        if reply.error and not text.strip():
+            raise failures.within_success(expert, headers, body, key_name=_KEY_NAME)
         finish = _FINISHES.get(reply.stop_reason or "", "other")
         if not text.strip() and finish in {"stop", "other"}:
             raise reading.unusable(expert, "holds no text", headers)
         served = _served(reply.usage)
         return ExpertAnswer(
             text=text,
-            usage=reading.usage_of(reply.usage, _Usage, _normalised, text=text),
+            usage=reading.usage_of(
+                reply.usage,
+                _Usage,
+                _normalised,
+                text=text,
+                early=reply.usage_is_early,
+            ),
             provenance=Provenance(
                 asked_model=expert.model,
                 served_model=reply.model,
@@ -129,6 +154,29 @@ class Anthropic:
         """See `Wire.failure`."""
         return failures.failure(expert, status, headers, body, key_name=_KEY_NAME)
 
+    def gather(self) -> StreamedReply:
+        """See `Wire.gather`."""
+        return StreamedMessage()
+
+
+def _cached(prompt: Prompt) -> dict[str, object]:
+    """
+    Return system text and turns with the two places up to which a cache is written.
+
+    The next follow-up repeats all of it, so it is read from there.
+    """
+    turns = bodies.messages(prompt)
+    asked = [number for number, turn in enumerate(turns) if turn["role"] == "user"]
+    kept = [
+        {**turn, "content": _kept(turn["content"])} if number in asked[-1:] else turn
+        for number, turn in enumerate(turns)
+    ]
+    return {"system": _kept(prompt.system), "messages": kept}
+
+
+def _kept(text: str) -> list[dict[str, object]]:
+    return [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
+
 
 def _text(expert: ExpertSettings, reply: _Reply, headers: Mapping[str, str]) -> str:
     """Join the text blocks; thinking and kinds yet unknown are not for the agent."""
@@ -148,11 +196,7 @@ def _reason(reply: _Reply) -> str | None:
 
 
 def _served(usage: object) -> _Served:
-    told = reading.as_mapping(usage)
-    words = {name: told.get(name) for name in _Served.model_fields}
-    return _Served(
-        **{name: word for name, word in words.items() if isinstance(word, str)}
-    )
+    return _Served.model_validate(dict(reading.as_mapping(usage)))
 
 
 def _normalised(usage: _Usage) -> Usage:

@@ -11,6 +11,8 @@ from ask_expert.question import Prompt
 from ask_expert.settings import ExpertSettings
 
 OPENAI = "api.openai.com"
+_JSON = "application/json"
+_STREAM = "text/event-stream"
 _AZURE = ("openai.azure.com", "services.ai.azure.com")
 
 # Each of these would raise the cost over its reserved bound (more output, another
@@ -125,6 +127,8 @@ def request(
     """
     Merge the extras in and freeze the bytes.
 
+    A server that cannot stream may answer in one piece, so both are accepted.
+
     Raises:
         ConfigError: An extra names a key or header that is ours to set.
     """
@@ -136,12 +140,13 @@ def request(
     return WireRequest(
         path=path,
         headers={
-            "content-type": "application/json",
-            "accept": "application/json",
+            "content-type": _JSON,
+            "accept": f"{_STREAM}, {_JSON}" if expert.stream else _JSON,
             **(headers or {}),
             **_extra_headers(expert),
         },
-        body=_compact(_merged(body, expert.extra_body)),
+        body=compact(_merged(body, expert.extra_body)),
+        streams=expert.stream,
     )
 
 
@@ -186,7 +191,7 @@ def _merged(
     return merged
 
 
-def _compact(body: Mapping[str, object]) -> bytes:
+def compact(body: Mapping[str, object]) -> bytes:
     """Return compact UTF-8; a lone surrogate, which no UTF-8 can hold, becomes `?`."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")

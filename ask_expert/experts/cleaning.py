@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ask_expert.answer_block import clean
+from ask_expert.answer_block import visible
 from ask_expert.redaction import Marks, Masker
 from ask_expert.reply import ExpertAnswer, Provenance
 
@@ -18,13 +18,14 @@ def masked_answer(answer: ExpertAnswer, masker: Masker, marks: Marks) -> ExpertA
     Return the answer with every secret in it masked, wherever a provider put it.
 
     A server that quotes the key back, in its text, its names or its headers, must
-    not carry it into the ledger or to the agent.
+    not carry it into the ledger or to the agent. Characters that nobody sees are
+    taken out first: between its letters they would hide it from the masker.
     """
 
     def word(text: str | None) -> str | None:
         if text is None:
             return None
-        one_line = " ".join(clean(masker.scrub(plain(text))).split())
+        one_line = " ".join(masker.scrub(visible(plain(text))).split())
         return one_line[:MOST_CHARS]
 
     told = answer.provenance
@@ -38,10 +39,11 @@ def masked_answer(answer: ExpertAnswer, masker: Masker, marks: Marks) -> ExpertA
         region=word(told.region),
         finish_reason=word(told.finish_reason),
         rate_limits={
-            name: word(value) or "" for name, value in told.rate_limits.items()
+            word(name) or "": word(value) or ""
+            for name, value in told.rate_limits.items()
         },
     )
-    text = masker.mask(plain(answer.text)[:MOST_ANSWER_CHARS], marks)
+    text = masker.mask(visible(plain(answer.text))[:MOST_ANSWER_CHARS], marks)
     return replace(answer, text=text, provenance=provenance)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from ask_expert.answer_block import visible
 from ask_expert.errors import (
     Billed,
     ExpertError,
@@ -72,6 +73,7 @@ def failure(
     body: bytes,
     *,
     key_name: str,
+    signed_with: str | None = None,
 ) -> ExpertError:
     """
     Return the error that a status means.
@@ -82,9 +84,13 @@ def failure(
         headers: Names in lower case.
         body: The provider's error, or what a proxy put in its place.
         key_name: Variable that holds the key, where settings name none.
+        signed_with: What else the request may have been signed with.
     """
     told = _told(_data(body))
-    return _meant(expert, status, headers, told, key_name)
+    key = f"key in {expert.key_env or key_name}"
+    if signed_with and not expert.key_env:
+        key = f"{signed_with}, or the {key}," if key_name else signed_with
+    return _meant(expert, status, headers, told, key)
 
 
 def _meant(
@@ -92,14 +98,14 @@ def _meant(
     status: int,
     headers: Mapping[str, str],
     told: _Told,
-    key_name: str,
+    key: str,
 ) -> ExpertError:
     wait_s = _retry_after_s(headers)
     wait_s = told.retry_after_s if wait_s is None else wait_s
     waits = wait_s is not None or _IN_FLIGHT in told.codes
     no_money = bool(told.codes & _NO_MONEY) or (status == _UNPAID and not waits)
     words = ": ".join(word for word in (f"HTTP {status}", told.message) if word)
-    message = f"{words.rstrip('. ')}. {_advice(expert, status, key_name, told)}"
+    message = f"{words.rstrip('. ')}. {_advice(expert, status, key, told)}"
     if no_money:
         advice = _NO_QUOTA if _DAILY in told.codes else _NO_CREDIT
         message = f"{words.rstrip('. ')}. {advice}"
@@ -163,7 +169,8 @@ def within_success(
     code = reading.as_mapping(found).get("code")
     nothing = "usage" in whole and not whole["usage"]
     if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004
-        meant = _meant(expert, code, headers, told, key_name)
+        key = f"key in {expert.key_env or key_name}"
+        meant = _meant(expert, code, headers, told, key)
         if code >= _SERVER_FAULT or error is not None:
             meant.billed = "unknown"
         return meant
@@ -180,14 +187,23 @@ def within_success(
     )
 
 
-def _advice(expert: ExpertSettings, status: int, key_name: str, told: _Told) -> str:
-    variable = expert.key_env or key_name
+def complaint(body: bytes) -> str | None:
+    """Return the words of the error that a reply of status 200 holds, if any."""
+    whole = reading.as_mapping(_data(body))
+    choice = next(iter(reading.as_list(whole.get("choices"))), None)
+    error = whole.get("error") or reading.as_mapping(choice).get("error")
+    if not error:
+        return None
+    return _told({"error": error}).message or "the provider gave no reason"
+
+
+def _advice(expert: ExpertSettings, status: int, key: str, told: _Told) -> str:
     settings = "Check `model`, `effort` and `extra_body` in settings.yaml."
     known = {
         400: settings,
-        401: f"Check the key in {variable}.",
+        401: f"Check the {key.rstrip(',')}.",
         402: "Too much is in flight at the moment; ask again later.",
-        403: f"The key in {variable} may not use model {expert.model!r}.",
+        403: f"The {key} may not use model {expert.model!r}.",
         404: f"Check `model: {expert.model}` and `base_url` in settings.yaml.",
         413: "Ask again with fewer files or less context.",
         422: settings,
@@ -251,7 +267,7 @@ def _is_text(value: object) -> bool:
 
 
 def _readable(message: str) -> str:
-    text = _UNREADABLE.sub(" ", message).strip()
+    text = _UNREADABLE.sub(" ", visible(message)).strip()
     return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
 
 

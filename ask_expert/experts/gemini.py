@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import ConfigDict, Field
@@ -11,8 +11,9 @@ from pydantic.alias_generators import to_camel
 from ask_expert.errors import ConfigError, ExpertError
 from ask_expert.experts import body as bodies
 from ask_expert.experts import failures, reading
-from ask_expert.experts.reading import Shape, Tokens
-from ask_expert.experts.wire import WireRequest
+from ask_expert.experts.reading import EARLY, Lenient, Shape, Tokens, Word
+from ask_expert.experts.streamed.gemini import StreamedContent
+from ask_expert.experts.wire import StreamedReply, WireRequest
 from ask_expert.question import Prompt
 from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
 from ask_expert.settings import ExpertSettings
@@ -49,20 +50,21 @@ class _Content(_Camel):
 
 class _Candidate(_Camel):
     content: _Content | None = None
-    finish_reason: str | None = None
+    finish_reason: Word = None
 
 
 class _Feedback(_Camel):
-    block_reason: str | None = None
+    block_reason: Word = None
 
 
 class _Reply(_Camel):
     candidates: list[_Candidate] = Field(default_factory=list[_Candidate])
-    prompt_feedback: _Feedback | None = None
+    prompt_feedback: Annotated[_Feedback | None, Lenient] = None
     error: object = None
-    model_version: str | None = None
-    response_id: str | None = None
+    model_version: Word = None
+    response_id: Word = None
     usage_metadata: object = None
+    usage_is_early: object = Field(default=None, alias=EARLY)
 
 
 class _Usage(_Camel):
@@ -80,6 +82,7 @@ class Gemini:
     """See `Wire`."""
 
     default_base_url = "https://generativelanguage.googleapis.com"
+    own_credentials = False
 
     def encode(
         self, expert: ExpertSettings, prompt: Prompt, *, max_output_tokens: int
@@ -101,10 +104,18 @@ class Gemini:
         }
         base = bodies.base_url(expert, self.default_base_url)
         version = "" if _VERSION.search(urlsplit(base).path) else "/v1"
-        path = f"{version}/models/{_model(expert)}:generateContent"
+        verb = "streamGenerateContent?alt=sse" if expert.stream else "generateContent"
+        path = f"{version}/models/{_model(expert)}:{verb}"
         return bodies.request(expert, path, body)
 
-    def auth(self, key: str) -> dict[str, str]:
+    def auth(
+        self,
+        expert: ExpertSettings,  # noqa: ARG002
+        key: str,
+        *,
+        url: str,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> dict[str, str]:
         """See `Wire.auth`."""
         return {"x-goog-api-key": key}
 
@@ -114,17 +125,25 @@ class Gemini:
         """See `Wire.decode`; a blocked prompt is an answer without text."""
         reply = reading.parse(expert, _Reply, body, headers)
         blocked = reply.prompt_feedback and reply.prompt_feedback.block_reason
-        if not reply.candidates and reply.error:
-            raise failures.within_success(expert, headers, body, key_name=_KEY_NAME)
-        if not reply.candidates and not blocked:
+        if not reply.candidates and not blocked and not reply.error:
             raise reading.unusable(expert, "holds no candidate", headers)
         text, reason, finish = _said(expert, reply, headers)
+        if reply.error and not text.strip():
+            # Where an answer had begun, even a refusal may be billed.
+            begun = reply.error if reply.candidates else None
+            raise failures.within_success(
+                expert, headers, body, key_name=_KEY_NAME, error=begun
+            )
         if not text.strip() and finish in {"stop", "other"}:
             raise reading.unusable(expert, "holds no text", headers)
         return ExpertAnswer(
             text=text,
             usage=reading.usage_of(
-                reply.usage_metadata, _Usage, _normalised, text=text
+                reply.usage_metadata,
+                _Usage,
+                _normalised,
+                text=text,
+                early=reply.usage_is_early,
             ),
             provenance=Provenance(
                 asked_model=expert.model,
@@ -146,6 +165,10 @@ class Gemini:
     ) -> ExpertError:
         """See `Wire.failure`."""
         return failures.failure(expert, status, headers, body, key_name=_KEY_NAME)
+
+    def gather(self) -> StreamedReply:
+        """See `Wire.gather`."""
+        return StreamedContent()
 
 
 def _model(expert: ExpertSettings) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ask_expert.errors import ConfigError
+from ask_expert.experts.registry import wire_for
 from ask_expert.settings import ExpertSettings
 
 if TYPE_CHECKING:
@@ -26,17 +27,18 @@ _VENDORS = {
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
     "openrouter.ai": "OPENROUTER_API_KEY",
 }
-_HOSTS = {
-    "anthropic": "api.anthropic.com",
-    "gemini": "generativelanguage.googleapis.com",
-    "openrouter": "openrouter.ai",
-}
+_AWS = "AWS_BEARER_TOKEN_BEDROCK"
+"""The variable that AWS's own libraries read a Bedrock key from."""
+
 _INSTALL = "pip install 'ask-expert[keyring]'"
 
 
 def key_for(expert: ExpertSettings, environ: Mapping[str, str]) -> str | None:
     """
-    Return the key of an expert; None where a server on this machine needs none.
+    Return the key of an expert; None where it needs none.
+
+    None is needed by a server on this machine, by a vendor's own program, and where
+    a cloud's library finds credentials itself.
 
     It is looked for in `key_env`, then `key_command`, then the keyring. Without a
     `key_env` the vendor's usual variable is read for the vendor's own address only:
@@ -50,26 +52,36 @@ def key_for(expert: ExpertSettings, environ: Mapping[str, str]) -> str | None:
     key = environ.get(name, "").strip() if name else ""
     if not key and expert.key_command:
         key = _from_command(expert, environ)
-    if not key:
+    if not key and not finds_its_own(expert):
         key = _from_keyring(expert.name)
     if key:
         return _plain(expert, key)
-    if _is_loopback(expert) and expert.key_env is None:
+    if expert.key_env is None and needs_none(expert):
         return None
     ways = [f"set {name}"] if name else ["set `key_env` in settings.yaml"]
-    ways.append(f"run `ask-expert key set {expert.name}`")
+    if not finds_its_own(expert):
+        ways.append(f"run `ask-expert key set {expert.name}`")
     raise ConfigError(f"expert {expert.name!r} has no key: {' or '.join(ways)}.")
+
+
+def finds_its_own(expert: ExpertSettings) -> bool:
+    """Return whether a vendor's library or program finds the credentials."""
+    return wire_for(expert.api).own_credentials
+
+
+def needs_none(expert: ExpertSettings) -> bool:
+    """Return whether the expert can be asked without a key."""
+    return finds_its_own(expert) or _is_loopback(expert)
 
 
 def variable(expert: ExpertSettings) -> str | None:
     """Return the environment variable that is read for this expert, if any."""
     if expert.key_env is not None:
         return expert.key_env
-    if expert.base_url is None:
-        host = _HOSTS.get(expert.api, "api.openai.com")
-    else:
-        host = urlsplit(expert.base_url).hostname or ""
-    return _VENDORS.get(host)
+    if expert.api == "bedrock":
+        return _AWS if expert.base_url is None else None
+    url = expert.base_url or wire_for(expert.api).default_base_url
+    return _VENDORS.get(urlsplit(url).hostname or "")
 
 
 def store_key(expert_name: str, key: str) -> None:

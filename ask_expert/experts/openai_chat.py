@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import Field
 
 from ask_expert.errors import ExpertError
+from ask_expert.experts import azure, failures, reading
 from ask_expert.experts import body as bodies
-from ask_expert.experts import failures, reading
-from ask_expert.experts.reading import Shape, Tokens
-from ask_expert.experts.wire import WireRequest
+from ask_expert.experts.reading import Shape, Tokens, Word
+from ask_expert.experts.streamed.chat import StreamedChat
+from ask_expert.experts.wire import StreamedReply, WireRequest
 from ask_expert.question import Prompt
 from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
 from ask_expert.settings import ExpertSettings
@@ -20,17 +21,19 @@ _FINISHES: dict[str, Finish] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+_MOST_USD = 10_000
+"""No call costs more: a figure beyond it is taken for a mistake."""
 
 
 class _Message(Shape):
     content: str | list[dict[str, Any]] | None = None
-    refusal: str | None = None
+    refusal: Word = None
 
 
 class _Choice(Shape):
     message: _Message
-    finish_reason: str | None = None
-    native_finish_reason: str | None = None
+    finish_reason: Word = None
+    native_finish_reason: Word = None
     error: object = None
 
     def reason(self) -> str | None:
@@ -44,12 +47,13 @@ class _Choice(Shape):
 class _Reply(Shape):
     choices: list[_Choice] = Field(default_factory=list)
     error: object = None
-    id: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    service_tier: str | None = None
-    system_fingerprint: str | None = None
+    id: Word = None
+    model: Word = None
+    provider: Word = None
+    service_tier: Word = None
+    system_fingerprint: Word = None
     usage: object = None
+    usage_is_early: object = None
 
 
 class _InputDetails(Shape):
@@ -73,6 +77,7 @@ class OpenAIChat:
     """See `Wire`."""
 
     default_base_url = "https://api.openai.com/v1"
+    own_credentials = False
     key_name = "OPENAI_API_KEY"
 
     def encode(
@@ -97,11 +102,20 @@ class OpenAIChat:
             body["reasoning_effort"] = expert.effort
         if bodies.served_by(expert, self.default_base_url, bodies.OPENAI):
             body |= bodies.private()
+        if expert.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         return bodies.request(expert, "/chat/completions", body)
 
-    def auth(self, key: str) -> dict[str, str]:
+    def auth(
+        self,
+        expert: ExpertSettings,
+        key: str,
+        *,
+        url: str,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> dict[str, str]:
         """See `Wire.auth`."""
-        return {"authorization": f"Bearer {key}"}
+        return azure.key_headers(expert, self.default_base_url, key)
 
     def decode(
         self, expert: ExpertSettings, body: bytes, headers: Mapping[str, str]
@@ -126,9 +140,13 @@ class OpenAIChat:
         text, finish = _text(choice.message), _finish(choice)
         if not text and finish in {"stop", "other"}:
             raise reading.unusable(expert, "holds no text", headers)
+        early = reply.usage_is_early
+        usage = reading.usage_of(
+            reply.usage, _Usage, _normalised, text=text, early=early
+        )
         return ExpertAnswer(
             text=text,
-            usage=reading.usage_of(reply.usage, _Usage, _normalised, text=text),
+            usage=usage,
             provenance=Provenance(
                 asked_model=expert.model,
                 served_model=reply.model,
@@ -141,7 +159,10 @@ class OpenAIChat:
             ),
             finish=finish,
             reported_cost_usd=(
-                reported_cost(reply.usage) if self.believes(expert) else None
+                reported_cost(reply.usage)
+                # without counts, nothing shows that a cost was an early one
+                if self.believes(expert) and (usage.source == "partial" or not early)
+                else None
             ),
         )
 
@@ -154,6 +175,10 @@ class OpenAIChat:
     ) -> ExpertError:
         """See `Wire.failure`."""
         return failures.failure(expert, status, headers, body, key_name=self.key_name)
+
+    def gather(self) -> StreamedReply:
+        """See `Wire.gather`."""
+        return StreamedChat()
 
     def believes(self, expert: ExpertSettings) -> bool:
         """
@@ -210,8 +235,8 @@ def _normalised(usage: _Usage) -> Usage:
 
 
 def _amount(value: object) -> Decimal | None:
-    """Return a non-negative amount, or None if it is nothing of the kind."""
+    """Return an amount that one call can cost, or None if it is nothing of the kind."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     amount = Decimal(value)
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount.is_finite() and 0 <= amount <= _MOST_USD else None

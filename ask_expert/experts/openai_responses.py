@@ -1,15 +1,16 @@
 """OpenAI Responses."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from ask_expert.errors import ExpertError
+from ask_expert.experts import azure, failures, reading
 from ask_expert.experts import body as bodies
-from ask_expert.experts import failures, reading
-from ask_expert.experts.reading import Shape, Tokens
-from ask_expert.experts.wire import WireRequest
+from ask_expert.experts.reading import Lenient, Shape, Tokens, Word
+from ask_expert.experts.streamed.responses import StreamedResponse
+from ask_expert.experts.wire import StreamedReply, WireRequest
 from ask_expert.question import Prompt
 from ask_expert.reply import ExpertAnswer, Finish, Provenance, Usage
 from ask_expert.settings import ExpertSettings
@@ -18,9 +19,9 @@ _KEY_NAME = "OPENAI_API_KEY"
 
 
 class _Part(Shape):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
+    type: Word = None
+    text: object = None
+    refusal: Word = None
 
 
 class _Item(Shape):
@@ -29,18 +30,19 @@ class _Item(Shape):
 
 
 class _Incomplete(Shape):
-    reason: str | None = None
+    reason: Word = None
 
 
 class _Reply(Shape):
-    status: str | None = None
+    status: Word = None
     output: list[dict[str, Any]] = Field(default_factory=list)
     error: object = None
-    incomplete_details: _Incomplete | None = None
-    model: str | None = None
-    id: str | None = None
-    service_tier: str | None = None
+    incomplete_details: Annotated[_Incomplete | None, Lenient] = None
+    model: Word = None
+    id: Word = None
+    service_tier: Word = None
     usage: object = None
+    usage_is_early: object = None
 
 
 class _InputDetails(Shape):
@@ -64,6 +66,7 @@ class OpenAIResponses:
     """See `Wire`."""
 
     default_base_url = "https://api.openai.com/v1"
+    own_credentials = False
 
     def encode(
         self, expert: ExpertSettings, prompt: Prompt, *, max_output_tokens: int
@@ -72,7 +75,7 @@ class OpenAIResponses:
         body: dict[str, object] = {
             "model": expert.model,
             "instructions": prompt.system,
-            "input": bodies.messages(prompt),
+            "input": _input(expert, self.default_base_url, prompt),
             "max_output_tokens": max_output_tokens,
             "store": False,
         }
@@ -80,11 +83,20 @@ class OpenAIResponses:
             body["reasoning"] = {"effort": expert.effort}
         if bodies.served_by(expert, self.default_base_url, bodies.OPENAI):
             body |= bodies.private()
+        if expert.stream:
+            body["stream"] = True
         return bodies.request(expert, "/responses", body)
 
-    def auth(self, key: str) -> dict[str, str]:
+    def auth(
+        self,
+        expert: ExpertSettings,
+        key: str,
+        *,
+        url: str,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> dict[str, str]:
         """See `Wire.auth`."""
-        return {"authorization": f"Bearer {key}"}
+        return azure.key_headers(expert, self.default_base_url, key)
 
     def decode(
         self, expert: ExpertSettings, body: bytes, headers: Mapping[str, str]
@@ -100,7 +112,13 @@ class OpenAIResponses:
         reason = reply.incomplete_details and reply.incomplete_details.reason
         return ExpertAnswer(
             text=text,
-            usage=reading.usage_of(reply.usage, _Usage, _normalised, text=text),
+            usage=reading.usage_of(
+                reply.usage,
+                _Usage,
+                _normalised,
+                text=text,
+                early=reply.usage_is_early,
+            ),
             provenance=Provenance(
                 asked_model=expert.model,
                 served_model=reply.model,
@@ -122,6 +140,34 @@ class OpenAIResponses:
         """See `Wire.failure`."""
         return failures.failure(expert, status, headers, body, key_name=_KEY_NAME)
 
+    def gather(self) -> StreamedReply:
+        """See `Wire.gather`."""
+        return StreamedResponse()
+
+
+def _input(
+    expert: ExpertSettings, default: str, prompt: Prompt
+) -> list[dict[str, object]]:
+    """
+    Return the turns.
+
+    What the assistant said has a short form, which OpenAI documents and llama.cpp
+    refuses, and a long one, which llama.cpp and vLLM both read.
+    """
+    turns: list[dict[str, object]] = [{**turn} for turn in bodies.messages(prompt)]
+    if bodies.speaks_like_openai(expert, default):
+        return turns
+    return [
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": turn["content"]}],
+        }
+        if turn["role"] == "assistant"
+        else turn
+        for turn in turns
+    ]
+
 
 def _said(
     expert: ExpertSettings, reply: _Reply, headers: Mapping[str, str]
@@ -134,7 +180,10 @@ def _said(
             continue  # reasoning, and kinds of items yet unknown
         item = reading.check(expert, _Item, raw, headers)
         for part in item.content or []:
-            texts.append(part.text or "" if part.type == "output_text" else "")
+            if part.type == "output_text":
+                if not isinstance(part.text, str | None):
+                    raise reading.unusable(expert, "holds a text that is none", headers)
+                texts.append(part.text or "")
             refusals.append(part.refusal or "")
     text = "".join(texts)
     refusal = "".join(refusals)

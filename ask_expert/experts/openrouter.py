@@ -28,6 +28,8 @@ class OpenRouter(OpenAIChat):
         }
         if expert.effort is not None:
             body["reasoning"] = {"effort": _EFFORTS.get(expert.effort, expert.effort)}
+        if expert.stream:
+            body["stream"] = True  # the usage comes unasked
         return bodies.request(expert, "/chat/completions", body)
 
     def believes(self, expert: ExpertSettings) -> bool:  # noqa: ARG002

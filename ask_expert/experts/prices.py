@@ -7,19 +7,20 @@ rounded up.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from ask_expert.errors import UnknownPriceError
 from ask_expert.experts import price_list
 from ask_expert.experts.price_list import UnitPrices
+from ask_expert.experts.reading import said_bound
 from ask_expert.experts.tokens import upper_bound_tokens
-from ask_expert.money import nusd, tokens_nusd, tokens_within
+from ask_expert.money import SUBSCRIPTION, nusd, tokens_nusd, tokens_within
 from ask_expert.reply import Charge, ExpertAnswer, Usage
 from ask_expert.settings import ExpertSettings
 
-__all__ = ["Quote", "charge", "quote", "upper_bound_tokens"]
+__all__ = ["SUBSCRIPTION", "Quote", "charge", "quote", "upper_bound_tokens"]
 
 _LONG_CACHE = b'"ttl"'
 
@@ -90,42 +91,62 @@ def charge(
     """
     Price one answer at the tier and by the model that served it.
 
+    Where the reply did not tell all of its usage, what was not told is taken at its
+    most, and at the dearer of the prices of output and reasoning.
+
     Args:
         expert: Who was asked.
         answer: What came back.
         now: Time of the request; prices depend on it.
-        assumed_input_tokens: Input to assume where the reply named no usage.
-        assumed_output_tokens: Least output to assume in that case: pass the granted
-            ceiling to err on the safe side, since reasoning cannot be seen.
+        assumed_input_tokens: Input to assume where the reply named none, or 0.
+        assumed_output_tokens: Least output to assume where the reply named none, or
+            broke off before it did: pass the granted ceiling to err on the safe
+            side, since reasoning cannot be seen.
 
     Returns:
         Where the provider names the cost, that cost, with ours as `computed_nusd` in
-        the detail if it can be worked out.
+        the detail if it can be worked out; never less than our own for a reply that
+        broke off.
 
     Raises:
         UnknownPriceError: No price is known.
     """
-    usage = answer.usage
-    estimated = usage.source == "estimated"
-    detail = {"usage": "estimated"} if estimated else {}
-    if answer.reported_cost_usd is not None:
-        detail |= _computed(expert, answer, now) if not estimated else {}
-        return Charge(
-            nusd=nusd(answer.reported_cost_usd),
-            source="provider",
-            detail={"reported_cost_usd": str(answer.reported_cost_usd), **detail},
-        )
-    if estimated:
-        usage = Usage(
-            input_tokens=max(usage.input_tokens, assumed_input_tokens),
-            output_tokens=max(usage.output_tokens, assumed_output_tokens),
-            source="estimated",
-        )
+    usage = _at_most(answer, assumed_input_tokens, assumed_output_tokens)
+    told = answer.usage.source
+    reported = answer.reported_cost_usd
+    detail = {} if usage.source == "provider" else {"usage": usage.source}
+    if reported is not None:
+        detail = {"reported_cost_usd": str(reported), **detail}
+        if answer.finish != "partial" and told != "partial":
+            if told != "estimated":
+                detail |= _computed(expert, answer, now)
+            return Charge(nusd=nusd(reported), source="provider", detail=detail)
     prices = _charged(expert, answer, now, usage.all_input_tokens)
+    nano = _sum(usage, prices)
+    if reported is not None:
+        nano = max(nano, nusd(reported))
     return Charge(
-        nusd=_sum(usage, prices),
+        nusd=nano,
         source=prices.source,
         detail={**prices.detail(), **_served(answer), **detail},
+    )
+
+
+def _at_most(answer: ExpertAnswer, input_tokens: int, output_tokens: int) -> Usage:
+    """Fill in what the provider did not tell; an input of 0 tells nothing."""
+    usage = answer.usage
+    if not usage.all_input_tokens:
+        usage = replace(usage, input_tokens=input_tokens)
+    if usage.source == "provider":
+        return usage
+    said = said_bound(answer.text)
+    usage = replace(usage, output_tokens=max(usage.output_tokens, output_tokens, said))
+    if usage.source == "partial":
+        return usage
+    return Usage(
+        input_tokens=max(usage.input_tokens, input_tokens),
+        output_tokens=usage.output_tokens,
+        source="estimated",
     )
 
 
@@ -143,12 +164,14 @@ def _computed(
 
 def _sum(usage: Usage, prices: UnitPrices) -> int:
     reasoning = min(usage.reasoning_tokens, usage.output_tokens)
+    told = usage.source == "provider"
+    output = prices.output if told else max(prices.output, prices.reasoning)
     lines = (
         (usage.input_tokens, prices.input),
         (usage.cache_read_tokens, prices.cache_read),
         (usage.cache_write_tokens, prices.cache_write),
         (usage.cache_write_long_tokens, prices.cache_write_long),
-        (usage.output_tokens - reasoning, prices.output),
+        (usage.output_tokens - reasoning, output),
         (reasoning, prices.reasoning),
     )
     tokens = sum(tokens_nusd(count, price) for count, price in lines)

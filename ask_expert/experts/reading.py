@@ -2,20 +2,45 @@
 
 import json
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from ask_expert.errors import ExpertReplyError
 from ask_expert.experts.tokens import text_bound
 from ask_expert.reply import Usage
 from ask_expert.settings import ExpertSettings
 
+EARLY = "usage_is_early"
+"""Key by which a stream that was put together says that its usage is not the last."""
+
 _MOST_TOKENS = 1_000_000_000
 
 Tokens = Annotated[int, Field(ge=0, le=_MOST_TOKENS)]
 """A count that can be true: neither negative nor beyond every context window."""
+
+
+def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return cast("object", handler(value))
+    except ValidationError:
+        return None
+
+
+Lenient = WrapValidator(_or_none)
+"""For what neither text nor money needs: of a wrong type it is as good as not told."""
+
+Word = Annotated[str | None, Lenient]
+"""A fact about the reply, or None if it is no text."""
 
 
 class Shape(BaseModel):
@@ -35,9 +60,16 @@ def load(body: bytes) -> object:
         ValueError: It is none.
     """
     try:
-        return cast("object", json.loads(body, parse_float=Decimal))
+        return cast("object", json.loads(body, parse_float=_exact))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _exact(number: str) -> Decimal | float:
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        return float(number)  # an exponent beyond all exact numbers: infinite, or 0
 
 
 def parse(
@@ -99,24 +131,41 @@ def unusable(
     )
 
 
+def said_bound(text: str) -> int:
+    """Return the most tokens of an answer's text, which may hold half a character."""
+    return text_bound(text.encode(errors="surrogatepass"))
+
+
 def usage_of(
     raw: object,
     shape: type[AnyShape],
     convert: Callable[[AnyShape], Usage],
     *,
     text: str,
+    early: object = None,
 ) -> Usage:
     """
     Return the usage in our buckets, or an estimate marked so.
 
     Usage that cannot be true (absent, negative, over 10^9 tokens, no number) does
     not spoil a good answer: its output is bounded from the text instead, and its
-    input is left at 0 for the pricing to assume.
+    input is left at 0 for the pricing to assume. The same goes for an output of 0
+    beside a text; the input that came with it is believed.
+
+    Args:
+        raw: The provider's own object.
+        shape: What it has to look like.
+        convert: Makes our buckets of it.
+        text: The answer.
+        early: What the reply says under `EARLY`.
     """
     try:
-        return convert(shape.model_validate(raw))
+        usage = convert(shape.model_validate(raw))
     except ValidationError:
-        return Usage(output_tokens=text_bound(text.encode()), source="estimated")
+        return Usage(output_tokens=said_bound(text), source="estimated")
+    if not usage.output_tokens and text.strip():
+        return replace(usage, output_tokens=said_bound(text), source="partial")
+    return replace(usage, source="partial") if early is True else usage
 
 
 def disjoint(
@@ -151,7 +200,7 @@ def disjoint(
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the provider's id of a request; header names come in lower case."""
-    for name in ("x-request-id", "request-id", "apim-request-id"):
+    for name in ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"):
         if headers.get(name):
             return headers[name][:200]
     return None

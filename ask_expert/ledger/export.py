@@ -42,10 +42,13 @@ def write(ledger: Ledger, form: Format, file: TextIO) -> int:
         LedgerError: The ledger cannot be read.
         OSError: The file cannot be written.
     """
-    with translated_errors(ledger.path), reading(ledger.engine) as connection:
-        found = connection.execute(
+    with (
+        translated_errors(ledger.path),
+        reading(ledger.engine) as connection,
+        connection.execute(
             reads.one_line_a_try(), execution_options={"yield_per": _ROWS_AT_ONCE}
-        )
+        ) as found,
+    ):
         header = [*_line(dict.fromkeys(found.keys()))]
         lines = (_line(row) for row in found.mappings())
         return _jsonl(lines, file) if form == "jsonl" else _csv(header, lines, file)

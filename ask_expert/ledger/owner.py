@@ -1,6 +1,8 @@
 """Name a process so that another one can tell whether it still lives."""
 
 import os
+import platform
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +37,8 @@ def _boot() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:
-        return os.uname().nodename if hasattr(os, "uname") else "here"
+        # Machines of one make are often named alike, and may share a ledger.
+        return f"{platform.node() or 'here'}-{uuid.getnode():x}"
     # Processes of another pid namespace (a container) share the boot id, not the pids.
     try:
         space = str(Path("/proc/self/ns/pid").readlink())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     select,
 )
 
+from ask_expert.ledger.columns import total
 from ask_expert.ledger.tables import (
     approvals,
     escalations,
@@ -25,6 +27,7 @@ from ask_expert.ledger.tables import (
     tries,
     windows,
 )
+from ask_expert.money import SUBSCRIPTION
 from ask_expert.question import Caller
 
 Rows = Sequence[Row[*tuple[Any, ...]]]
@@ -44,7 +47,7 @@ def statuses(connection: Connection, since_us: int) -> Rows:
             func.count().label("questions"),
             repeats.label("cached"),
         )
-        .where(_since(since_us))
+        .where(since(since_us))
         .group_by(questions.c.status)
     ).all()
 
@@ -54,7 +57,7 @@ def escalated(connection: Connection, since_us: int) -> int:
     return connection.execute(
         select(func.count(distinct(escalations.c.question_id)))
         .join(questions, questions.c.id == escalations.c.question_id)
-        .where(_since(since_us))
+        .where(since(since_us))
     ).scalar_one()
 
 
@@ -70,18 +73,17 @@ def sums_by_expert(connection: Connection, since_us: int) -> Rows:
     return connection.execute(
         select(
             escalations.c.expert,
-            _sum(tries.c.cost_nusd).label("cost_nusd"),
-            _sum(every_input).label("input"),
-            _sum(tries.c.cache_read_tokens).label("cached"),
-            _sum(tries.c.output_tokens).label("output"),
-            _sum(tries.c.reasoning_tokens).label("reasoning"),
+            total(tries.c.cost_nusd).label("cost_nusd"),
+            func.count().filter(tries.c.price_source == SUBSCRIPTION).label("by_plan"),
+            total(every_input).label("input"),
+            total(tries.c.cache_read_tokens).label("cached"),
+            total(tries.c.output_tokens).label("output"),
+            total(tries.c.reasoning_tokens).label("reasoning"),
             func.count().filter(lost).label("unresolved"),
-            func.coalesce(func.sum(tries.c.reserved_nusd).filter(lost), 0).label(
-                "unresolved_nusd"
-            ),
+            total(tries.c.reserved_nusd, where=lost).label("unresolved_nusd"),
         )
-        .select_from(_all_tries())
-        .where(_since(since_us))
+        .select_from(all_tries())
+        .where(since(since_us))
         .group_by(escalations.c.expert)
         .order_by(escalations.c.expert)
     ).all()
@@ -90,61 +92,13 @@ def sums_by_expert(connection: Connection, since_us: int) -> Rows:
 def served_models(connection: Connection, since_us: int) -> Rows:
     """Return (expert, asked model, served model, tries), settled tries only."""
     columns = (escalations.c.expert, tries.c.asked_model, tries.c.served_model)
+    in_order = (*columns[:2], columns[2].nulls_first())
     return connection.execute(
         select(*columns, func.count().label("tries"))
-        .select_from(_all_tries())
-        .where(_since(since_us), tries.c.state == "settled")
+        .select_from(all_tries())
+        .where(since(since_us), tries.c.state == "settled")
         .group_by(*columns)
-        .order_by(*columns)
-    ).all()
-
-
-def identities(connection: Connection, since_us: int) -> Rows:
-    """
-    Return who served each expert's settled tries, and when, oldest first.
-
-    Each row has `expert`, `asked_model`, the columns that identify who served,
-    `first_us`, `last_us`, `tries` and `thread`, which is told only where the thread
-    holds several tries of that expert and model: in others nothing can change.
-    """
-    asked = (escalations.c.expert, tries.c.asked_model)
-    told = (
-        tries.c.served_model,
-        tries.c.fingerprint,
-        tries.c.service_tier,
-        tries.c.provider,
-        tries.c.region,
-    )
-    count = func.count()
-    in_thread = func.sum(count).over(partition_by=(*asked, questions.c.thread))
-    by_thread = (
-        select(
-            *asked,
-            *told,
-            questions.c.thread,
-            func.min(tries.c.sent_us).label("first_us"),
-            func.max(tries.c.sent_us).label("last_us"),
-            count.label("tries"),
-            in_thread.label("in_thread"),
-        )
-        .select_from(_all_tries())
-        .where(_since(since_us), tries.c.state == "settled")
-        .group_by(*asked, *told, questions.c.thread)
-        .subquery()
-    )
-    columns = [by_thread.c[each.name] for each in (*asked, *told)]
-    thread = case((by_thread.c.in_thread > 1, by_thread.c.thread)).label("thread")
-    first_us = func.min(by_thread.c.first_us).label("first_us")
-    return connection.execute(
-        select(
-            *columns,
-            thread,
-            first_us,
-            func.max(by_thread.c.last_us).label("last_us"),
-            _sum(by_thread.c.tries).label("tries"),
-        )
-        .group_by(*columns, thread)
-        .order_by(first_us, *columns)
+        .order_by(*in_order)
     ).all()
 
 
@@ -152,10 +106,38 @@ def price_sources(connection: Connection, since_us: int) -> Rows:
     """Return (price source, tries), settled tries only."""
     return connection.execute(
         select(tries.c.price_source, func.count().label("tries"))
-        .select_from(_all_tries())
-        .where(_since(since_us), tries.c.state == "settled")
+        .select_from(all_tries())
+        .where(since(since_us), tries.c.state == "settled")
         .group_by(tries.c.price_source)
         .order_by(tries.c.price_source)
+    ).all()
+
+
+def disagreements(connection: Connection, since_us: int) -> Rows:
+    """
+    Return (expert, tries, reported, computed) where a provider's own cost is not ours.
+
+    Only tries whose provider named a cost that differs by more than 1 % from what
+    our prices make of the same usage; sums in nano-dollars.
+    """
+    computed = tries.c.price_detail["computed_nusd"].as_string().cast(BigInteger)
+    reported = tries.c.cost_nusd
+    return connection.execute(
+        select(
+            escalations.c.expert,
+            func.count().label("tries"),
+            total(reported).label("reported_nusd"),
+            total(computed).label("computed_nusd"),
+        )
+        .select_from(all_tries())
+        .where(
+            since(since_us),
+            tries.c.price_source == "provider",
+            computed.is_not(None),
+            func.abs(reported - computed) * 100 > computed,
+        )
+        .group_by(escalations.c.expert)
+        .order_by(escalations.c.expert)
     ).all()
 
 
@@ -177,7 +159,7 @@ def verdicts(connection: Connection, since_us: int) -> Rows:
         .select_from(
             questions.join(current, current.c.root == questions.c.id, isouter=True)
         )
-        .where(_since(since_us), _fresh, questions.c.status == "answered")
+        .where(since(since_us), _fresh, questions.c.status == "answered")
         .group_by(*columns)
     ).all()
 
@@ -226,8 +208,8 @@ def experts_asked(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def last_caller(connection: Connection) -> tuple[Caller, str] | None:
-    """Return who asked last, and in which task."""
+def last_caller(connection: Connection) -> tuple[Caller, str, str | None] | None:
+    """Return who asked last, in which task and in which thread."""
     row = connection.execute(
         select(questions).order_by(questions.c.created_us.desc()).limit(1)
     ).one_or_none()
@@ -236,7 +218,7 @@ def last_caller(connection: Connection) -> tuple[Caller, str] | None:
     caller = Caller(
         session=row.session, project=row.project, user=row.user, agent=row.agent
     )
-    return caller, row.task
+    return caller, row.task, row.thread
 
 
 def latest_questions(connection: Connection, limit: int) -> Rows:
@@ -362,15 +344,13 @@ def one_line_a_try() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _since(since_us: int) -> ColumnElement[bool]:
+def since(since_us: int) -> ColumnElement[bool]:
+    """Select the questions asked since a time."""
     return questions.c.created_us >= since_us
 
 
-def _sum(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.coalesce(func.sum(column), 0)
-
-
-def _all_tries() -> FromClause:
+def all_tries() -> FromClause:
+    """Return the tries with their escalations and questions."""
     return tries.join(escalations, escalations.c.id == tries.c.escalation_id).join(
         questions, questions.c.id == escalations.c.question_id
     )

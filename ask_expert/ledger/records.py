@@ -3,10 +3,15 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ask_expert.budget import Cap
+from ask_expert.breaker import Guarded
+from ask_expert.budget import Cap, from_us
 from ask_expert.question import Caller, Facts
 from ask_expert.reply import Verdict, VerdictSource
+
+ApprovalScope = Literal["question", "task", "denied"]
+"""How far a person's word reaches: this question, its task, or that it is a no."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -28,6 +33,7 @@ class QuestionRecord:
         task: The task it belongs to, named or made up.
         thread: The conversation it belongs to.
         key: Keyed hash of everything that makes it the same question.
+        text_key: Keyed hash of the question's own text.
         error_signature: Hash of the normalised error.
         texts: Masked texts, as far as they are stored.
         facts: What the policy's rules could test.
@@ -38,6 +44,7 @@ class QuestionRecord:
         reason: Why, in one sentence.
         status: What the agent was told.
         cached_from: The question whose answer was given again.
+        worst_case_nusd: What a person is asked to approve, at most; None is not asked.
     """
 
     id: str
@@ -46,6 +53,7 @@ class QuestionRecord:
     task: str
     thread: str | None = None
     key: str | None = None
+    text_key: str | None = None
     error_signature: str | None = None
     texts: Mapping[str, object] | None = None
     stated_confidence: float | None = None
@@ -59,6 +67,7 @@ class QuestionRecord:
     reason: str = ""
     status: str = ""
     cached_from: str | None = None
+    worst_case_nusd: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,9 @@ class TryRequest:
         owner: Process that sends it.
         marks: New marks of the thread: (kind, digest) to number.
         too_old: The same question's earlier answer that does not serve any more.
+        guarded: The expert's breaker; None is none.
+        least_output_tokens: The smallest useful output ceiling.
+        approved: A person said yes, so soft budgets do not bind.
     """
 
     escalation_id: str
@@ -103,14 +115,25 @@ class TryRequest:
         default_factory=dict[tuple[str, str], int]
     )
     too_old: str | None = None
+    guarded: Guarded | None = None
+    least_output_tokens: int = 1
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """Money is set aside and the try is on record as sent."""
+    """
+    Money is set aside and the try is on record as sent.
+
+    Attributes:
+        try_id: The try.
+        nusd: What is set aside.
+        output_tokens: The output ceiling that is paid for.
+    """
 
     try_id: str
     nusd: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +141,25 @@ class Joined:
     """The same question is being answered or has been; nothing was set aside."""
 
     question_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """The expert failed several times in a row and is left alone; nothing was set aside."""
+
+    expert: str
+    failures: int
+    until_us: int
+    last: str
+
+    @property
+    def reason(self) -> str:
+        """One sentence: until when, and what went wrong."""
+        until = from_us(self.until_us)
+        return (
+            f"{self.expert} rests until {until:%H:%M:%SZ} after {self.failures} "
+            f"failures in a row; the last: {self.last}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +178,20 @@ class Past:
         same: Latest question with the same key that was escalated, if any.
         asked_before: How often the same text was asked in this task before.
         same_error: How often this error was seen in this task before.
-        approved: A person approved this very question.
+        approval: What a person said to this question, or to its task.
+        approved_nusd: Most that a yes to this question was given for; None is no limit.
+        answered_by: Experts whose answers did not end it: they answered the same
+            text, or the same error, in this task before.
+        thread_expert: Who answered last in the thread.
     """
 
     same: "Answered | None" = None
     asked_before: int = 0
     same_error: int = 0
-    approved: bool = False
+    approval: "ApprovalScope | None" = None
+    approved_nusd: int | None = None
+    answered_by: tuple[str, ...] = ()
+    thread_expert: str | None = None
 
     @property
     def answered(self) -> str | None:
@@ -167,6 +216,8 @@ class Answered:
         finish: Why the expert stopped.
         expert: Expert asked last.
         served: Model that answered.
+        price_source: Where the last try's price is from.
+        by_panel: Several experts answered together.
         try_state: State of the last try.
         cost_nusd: What all tries cost.
         lease_us: Until when the last try counts as alive.
@@ -183,6 +234,8 @@ class Answered:
     finish: str | None = None
     expert: str | None = None
     served: str | None = None
+    price_source: str | None = None
+    by_panel: bool = False
     try_state: str | None = None
     cost_nusd: int = 0
     lease_us: int = 0
@@ -199,11 +252,13 @@ class End:
         now_us: The present, microseconds since 1970.
         status: The question's new status; None leaves it, as before another try.
         stored_answer: The masked answer to keep; None keeps none.
+        guarded: The breaker that hears of it; None is none.
     """
 
     now_us: int
     status: str | None = None
     stored_answer: str | None = None
+    guarded: Guarded | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

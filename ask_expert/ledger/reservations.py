@@ -5,37 +5,26 @@ Reserving writes the try as `sent` in the same commit, before its first byte
 leaves; so whatever happens later, the money is counted.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    RowMapping,
-    Select,
-    and_,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, case, insert, select, update
 
-from ask_expert.budget import Cap, Denied, Room, grant, task_key
+from ask_expert.budget import Denied, Room, grant, most_output
 from ask_expert.errors import LedgerError
+from ask_expert.ledger.counting import (
+    BOUND,
+    COUNTED,
+    OPEN,
+    add,
+    held_by,
+    open_windows,
+    opened,
+)
 from ask_expert.ledger.owner import is_dead
 from ask_expert.ledger.records import Granted, QuestionRecord, TryRequest, new_id
-from ask_expert.ledger.tables import (
-    escalations,
-    holds,
-    movements,
-    questions,
-    tries,
-    windows,
-)
-
-OPEN = ("sent", "unresolved")
-"""States in which a try's reservation is still counted."""
+from ask_expert.ledger.tables import escalations, holds, movements, questions, tries
+from ask_expert.reply import REFUSALS
 
 
 def reserve(
@@ -56,14 +45,24 @@ def reserve(
     output ceiling that the money set aside pays for.
     """
     single = [Room(cap=cap) for cap in request.caps if cap.scope == "call"]
-    shared = [_opened(connection, cap) for cap in request.caps if cap.scope != "call"]
+    shared = [opened(connection, cap) for cap in request.caps if cap.scope != "call"]
     verdict = grant(
         [*single, *shared],
         want_nusd=request.want_nusd,
         least_nusd=request.least_nusd,
+        least_tokens=request.input_bound_tokens + request.least_output_tokens,
+        approved=request.approved,
     )
     if isinstance(verdict, Denied):
         return verdict
+    output_tokens = ceiling(verdict)
+    most = most_output(
+        [*single, *shared],
+        input_tokens=request.input_bound_tokens,
+        approved=request.approved,
+    )
+    if most is not None:
+        output_tokens = min(output_tokens, most)
     try_id = new_id("y")
     connection.execute(
         insert(tries).values(
@@ -77,18 +76,19 @@ def reserve(
             reserved_nusd=verdict,
             price_source=request.price_source,
             input_bound_tokens=request.input_bound_tokens,
-            output_ceiling_tokens=ceiling(verdict),
+            output_ceiling_tokens=output_tokens,
             asked_model=request.model,
         )
     )
-    ids = _open_windows(connection, request, question)
+    ids = open_windows(connection, request, question)
     if ids:
         connection.execute(
             insert(holds), [{"try_id": try_id, "window_id": each} for each in ids]
         )
-        _add(connection, ids, reserved=verdict, calls=1)
+        bound = request.input_bound_tokens + output_tokens
+        add(connection, ids, reserved=verdict, calls=1, reserved_tokens=bound)
     _move(connection, try_id, "reserve", verdict, request.sent_us)
-    return Granted(try_id=try_id, nusd=verdict)
+    return Granted(try_id=try_id, nusd=verdict, output_tokens=output_tokens)
 
 
 def settle(
@@ -105,8 +105,15 @@ def settle(
     Raises:
         LedgerError: The try has been settled or released before.
     """
-    reserved = _close(connection, try_id, "settled", now_us, columns)
-    _add(connection, _held(connection, try_id), reserved=-reserved, spent=cost_nusd)
+    closed = _close(connection, try_id, "settled", now_us, columns)
+    add(
+        connection,
+        held_by(connection, try_id),
+        reserved=-closed.reserved_nusd,
+        spent=cost_nusd,
+        reserved_tokens=-closed.bound,
+        tokens=closed.counted,
+    )
     _move(connection, try_id, "settle", cost_nusd, now_us)
 
 
@@ -119,8 +126,15 @@ def release(
     Raises:
         LedgerError: The try has been settled or released before.
     """
-    reserved = _close(connection, try_id, "released", now_us, columns)
-    _add(connection, _held(connection, try_id), reserved=-reserved, calls=-1)
+    closed = _close(connection, try_id, "released", now_us, columns)
+    reserved = closed.reserved_nusd
+    add(
+        connection,
+        held_by(connection, try_id),
+        reserved=-reserved,
+        calls=-1,
+        reserved_tokens=-closed.bound,
+    )
     _move(connection, try_id, "release", reserved, now_us)
 
 
@@ -156,172 +170,22 @@ def sweep(connection: Connection, *, now_us: int) -> list[str]:
         connection.execute(
             update(questions)
             .where(questions.c.id == row.question_id, questions.c.status == "pending")
-            .values(status="unavailable")
+            .values(status=case((_has_answer, "answered"), else_="unavailable"))
         )
     return [row.id for row in rows]
 
 
-def rooms(connection: Connection, caps: Iterable[Cap]) -> list[Room]:
-    """Return the running sums of the caps' windows, reading only."""
-    found: list[Room] = []
-    for cap in caps:
-        if cap.scope == "call":  # it bounds each call anew and has no running sum
-            found.append(Room(cap=cap))
-            continue
-        row = _window_row(connection, cap)
-        found.append(_room(cap, row) if row else sum_of_tries(connection, cap))
-    return found
-
-
-def _open_windows(
-    connection: Connection, request: TryRequest, question: QuestionRecord
-) -> Sequence[int]:
-    """Return every window that a try of this question falls into."""
-    task = task_key(question.caller, question.task)
-    own = or_(
-        and_(windows.c.scope.not_in(("session", "task")), windows.c.key == ""),
-        and_(windows.c.scope == "session", windows.c.key == question.caller.session),
-        and_(windows.c.scope == "task", windows.c.key == task),
+_has_answer = (
+    select(escalations.c.id)
+    .where(
+        escalations.c.question_id == questions.c.id,
+        escalations.c.finish.is_not(None),
+        escalations.c.finish.not_in(REFUSALS),
     )
-    found = connection.execute(
-        select(windows.c.id).where(
-            own,
-            windows.c.expert.in_(("", request.expert)),
-            windows.c.start_us <= request.sent_us,
-            windows.c.end_us > request.sent_us,
-        )
-    )
-    return found.scalars().all()
-
-
-def _opened(connection: Connection, cap: Cap) -> Room:
-    row = _window_row(connection, cap)
-    if row is not None:
-        return _room(cap, row)
-    # A window is opened on first use with the sum of what already fell into it:
-    # a budget that is added on the 20th knows what the month has cost so far.
-    room = sum_of_tries(connection, cap)
-    window_id = connection.execute(
-        insert(windows)
-        .values(
-            scope=cap.scope,
-            key=cap.key,
-            expert=cap.expert,
-            start_us=cap.start_us,
-            end_us=cap.end_us,
-            spent_nusd=room.spent_nusd,
-            reserved_nusd=room.reserved_nusd,
-            calls=room.calls,
-        )
-        .returning(windows.c.id)
-    ).scalar_one()
-    open_tries = connection.execute(
-        _tries_in(cap).with_only_columns(tries.c.id).where(tries.c.state.in_(OPEN))
-    ).scalars()
-    adopted = [{"try_id": each, "window_id": window_id} for each in open_tries]
-    if adopted:
-        connection.execute(insert(holds), adopted)
-    return room
-
-
-def _window_row(connection: Connection, cap: Cap) -> RowMapping | None:
-    return (
-        connection.execute(
-            select(windows).where(
-                windows.c.scope == cap.scope,
-                windows.c.key == cap.key,
-                windows.c.expert == cap.expert,
-                windows.c.start_us == cap.start_us,
-                windows.c.end_us == cap.end_us,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-
-
-def _room(cap: Cap, row: RowMapping) -> Room:
-    return Room(
-        cap=cap,
-        spent_nusd=row["spent_nusd"],
-        reserved_nusd=row["reserved_nusd"],
-        calls=row["calls"],
-    )
-
-
-def _tries_in(cap: Cap) -> Select[*tuple[Any, ...]]:
-    """Select the tries that fall into a window, released ones left out."""
-    query = (
-        select(tries)
-        .join(escalations, escalations.c.id == tries.c.escalation_id)
-        .join(questions, questions.c.id == escalations.c.question_id)
-        .where(
-            tries.c.state != "released",
-            tries.c.sent_us >= cap.start_us,
-            tries.c.sent_us < cap.end_us,
-        )
-    )
-    if cap.expert:
-        query = query.where(escalations.c.expert == cap.expert)
-    if cap.scope == "session":
-        query = query.where(questions.c.session == cap.key)
-    if cap.scope == "task":
-        user, project, task = cap.key.split("\x1f", 2)
-        query = query.where(
-            questions.c.user == user,
-            questions.c.project == project,
-            questions.c.task == task,
-        )
-    return query
-
-
-def sum_of_tries(connection: Connection, cap: Cap) -> Room:
-    """Return a window's sums from its tries; what its running sums have to equal."""
-    held = tries.c.state.in_(OPEN)
-    row = connection.execute(
-        _tries_in(cap).with_only_columns(
-            func.coalesce(func.sum(tries.c.cost_nusd), 0).label("spent"),
-            func.coalesce(func.sum(tries.c.reserved_nusd).filter(held), 0).label(
-                "reserved"
-            ),
-            func.count().label("calls"),
-        )
-    ).one()
-    return Room(
-        cap=cap,
-        spent_nusd=int(row.spent),
-        reserved_nusd=int(row.reserved),
-        calls=row.calls,
-    )
-
-
-def _held(connection: Connection, try_id: str) -> Sequence[int]:
-    return (
-        connection.execute(select(holds.c.window_id).where(holds.c.try_id == try_id))
-        .scalars()
-        .all()
-    )
-
-
-def _add(
-    connection: Connection,
-    window_ids: Sequence[int],
-    *,
-    spent: int = 0,
-    reserved: int = 0,
-    calls: int = 0,
-) -> None:
-    if not window_ids:
-        return
-    connection.execute(
-        update(windows)
-        .where(windows.c.id.in_(window_ids))
-        .values(
-            spent_nusd=windows.c.spent_nusd + spent,
-            reserved_nusd=windows.c.reserved_nusd + reserved,
-            calls=windows.c.calls + calls,
-        )
-    )
+    .correlate(questions)
+    .exists()
+)
+"""One of a panel answered before the process died: that is an answer, too."""
 
 
 def _close(
@@ -330,16 +194,18 @@ def _close(
     state: str,
     now_us: int,
     columns: dict[str, object],
-) -> int:
-    reserved = connection.execute(
+) -> Row[*tuple[Any, ...]]:
+    closed = connection.execute(
         update(tries)
         .where(tries.c.id == try_id, tries.c.state.in_(OPEN))
         .values(state=state, ended_us=now_us, **columns)
-        .returning(tries.c.reserved_nusd)
-    ).scalar_one_or_none()
-    if reserved is None:
+        .returning(
+            tries.c.reserved_nusd, BOUND.label("bound"), COUNTED.label("counted")
+        )
+    ).one_or_none()
+    if closed is None:
         raise LedgerError(f"Try {try_id} has been settled or released before.")
-    return reserved
+    return closed
 
 
 def _move(

@@ -55,27 +55,33 @@ def search(connection: Connection, words: Sequence[str]) -> Iterator[Found]:
         .where(questions.c.cached_from.is_(None), and_(*map(_holds, words)))
         .order_by(questions.c.created_us.desc(), questions.c.id.desc())
     )
-    rows = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
     wanted = [word.lower() for word in words]
-    for row in rows:
-        found = Found(
-            id=row.id,
-            asked_us=row.created_us,
-            question=row.question or "",
-            sent=row.sent or "",
-            answer=row.answer or "",
-        )
-        texts = [each.lower() for each in (found.question, found.sent, found.answer)]
-        if all(any(word in text for text in texts) for word in wanted):
-            yield found
+    # Whoever reads may stop early: the database then has to be told.
+    with connection.execute(
+        query, execution_options={"yield_per": _ROWS_AT_ONCE}
+    ) as rows:
+        for row in rows:
+            found = Found(
+                id=row.id,
+                asked_us=row.created_us,
+                question=row.question or "",
+                sent=row.sent or "",
+                answer=row.answer or "",
+            )
+            texts = [
+                each.lower() for each in (found.question, found.sent, found.answer)
+            ]
+            if all(any(word in text for text in texts) for word in wanted):
+                yield found
 
 
 def _holds(word: str) -> ColumnElement[bool]:
     """
     Return the condition that some text may hold a word.
 
-    SQLite folds the case of ASCII letters only, so any other character stands for
-    anything here; whoever reads the rows compares them in full.
+    SQLite folds the case of ASCII letters only, and PostgreSQL by its own language,
+    so any other character stands for anything here, and so do `i` and `k`, which are
+    small forms of letters outside ASCII; whoever reads the rows compares them in full.
     """
     pattern = f"%{''.join(map(_literal, word))}%"
     answered = (
@@ -96,4 +102,6 @@ def _holds(word: str) -> ColumnElement[bool]:
 def _literal(char: str) -> str:
     if not char.isascii():
         return "%"
+    if char in "iIkK":
+        return "_"
     return f"\\{char}" if char in "%_\\" else char

@@ -1,18 +1,20 @@
 """The ledger's public verbs: look up, record, reserve, settle, release, report back."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import Self
 
-from sqlalchemy import Connection, Engine, ScalarSelect, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from ask_expert.budget import Cap, Denied, Room
 from ask_expert.errors import ExpertError
-from ask_expert.ledger import lookups, reservations
+from ask_expert.ledger import breakers, counting, lookups, reservations, rows
+from ask_expert.ledger.doubts import Doubts, take_back
 from ask_expert.ledger.engine import open_engine, reading, translated_errors, writing
 from ask_expert.ledger.owner import is_dead
 from ask_expert.ledger.records import (
     Answered,
+    ApprovalScope,
     Closed,
     End,
     Granted,
@@ -20,6 +22,7 @@ from ask_expert.ledger.records import (
     Outcome,
     Past,
     QuestionRecord,
+    Resting,
     TryRequest,
 )
 from ask_expert.ledger.tables import (
@@ -28,10 +31,8 @@ from ask_expert.ledger.tables import (
     marks,
     outcomes,
     questions,
-    threads,
-    tries,
 )
-from ask_expert.money import nusd
+from ask_expert.ledger_address import Where, is_server, shown
 from ask_expert.question import Caller, Turn
 from ask_expert.reply import Charge, ExpertAnswer
 
@@ -47,14 +48,16 @@ class Ledger:
     or full, and `LedgerError` when it is damaged.
     """
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, path: Where) -> None:
         self._engine = engine
+        self._doubts = Doubts()
         self.path = path
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open or create the SQLite ledger at `path`."""
-        return cls(open_engine(path), path)
+    def open(cls, where: Where) -> Self:
+        """Open or create the ledger in a file or in a PostgreSQL database."""
+        engine = open_engine(where)
+        return cls(engine, shown(where) if is_server(where) else where)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -66,17 +69,38 @@ class Ledger:
         return self._engine
 
     def past(
-        self, caller: Caller, *, task: str, key: str | None, error_signature: str | None
+        self,
+        caller: Caller,
+        *,
+        task: str,
+        key: str | None,
+        text_key: str | None = None,
+        error_signature: str | None = None,
+        thread: str | None = None,
+        now_us: int,
     ) -> Past:
         """Return what is known that bears on a new question."""
         with translated_errors(self.path), reading(self._engine) as connection:
+            word = lookups.approval(connection, key, task, caller, now_us=now_us)
             return Past(
                 same=lookups.latest_escalated(connection, key) if key else None,
                 asked_before=lookups.times_asked(connection, task, key, caller),
                 same_error=lookups.times_seen(
                     connection, task, error_signature, caller
                 ),
-                approved=lookups.is_approved(connection, key),
+                approval=word.scope if word else None,
+                approved_nusd=word.worst_case_nusd if word else None,
+                thread_expert=(
+                    lookups.thread_expert(connection, thread) if thread else None
+                ),
+                answered_by=lookups.answered_by(
+                    connection,
+                    task,
+                    caller,
+                    key=key,
+                    text_key=text_key,
+                    error_signature=error_signature,
+                ),
             )
 
     def current_task(self, caller: Caller, *, now_us: int) -> str | None:
@@ -87,8 +111,8 @@ class Ledger:
     def thread_marks(self, thread: str) -> dict[tuple[str, str], int]:
         """Return the numbers that secrets were given in a thread."""
         with translated_errors(self.path), reading(self._engine) as connection:
-            rows = connection.execute(select(marks).where(marks.c.thread == thread))
-            return {(row.kind, row.digest): row.number for row in rows}
+            found = connection.execute(select(marks).where(marks.c.thread == thread))
+            return {(row.kind, row.digest): row.number for row in found}
 
     def thread_turns(
         self, thread: str, caller: Caller
@@ -100,7 +124,22 @@ class Ledger:
     def record(self, question: QuestionRecord) -> None:
         """Put a question on record that was decided without an escalation."""
         with translated_errors(self.path), writing(self._engine) as connection:
-            _insert_question(connection, question)
+            rows.insert_question(connection, question)
+
+    def revise(self, question: QuestionRecord) -> None:
+        """Note that a question on record waits for a person after all."""
+        with translated_errors(self.path), writing(self._engine) as connection:
+            connection.execute(
+                update(questions)
+                .where(questions.c.id == question.id)
+                .values(
+                    action=question.action,
+                    rule=question.rule,
+                    reason=question.reason,
+                    status=question.status,
+                    worst_case_nusd=question.worst_case_nusd,
+                )
+            )
 
     def reserve(
         self,
@@ -108,37 +147,45 @@ class Ledger:
         request: TryRequest,
         *,
         ceiling: Callable[[int], int],
-    ) -> Granted | Denied | Joined:
+    ) -> Granted | Denied | Joined | Resting:
         """
         Set money aside for one try and put it on record as sent.
 
         The first try of a question also writes the question, its thread and its
         escalation. If the same question is in flight, or was answered since the
         caller looked, nothing is written: the answer is where that question's is.
+        Nor is anything written while the expert rests.
 
         Args:
             question: The question with its decision.
             request: The try.
             ceiling: Tokens of output that a reservation of so many nUSD pays for.
         """
-        with translated_errors(self.path), writing(self._engine) as connection:
-            first = request.position == 0 and request.number == 1
+        with (
+            self._doubts.reserving(request),
+            self._taking_back(request.sent_us) as connection,
+        ):
+            first = not rows.is_known(connection, question.id)
             if first and question.key:
                 same = lookups.latest_escalated(connection, question.key)
                 if same and _answers(same, request):
                     return Joined(question_id=same.question_id)
             savepoint = connection.begin_nested()
             if first:
-                _insert_question(connection, question)
+                rows.insert_question(connection, question)
             if request.number == 1:
-                _insert_thread(connection, question, request)
-                _insert_escalation(connection, question, request)
+                rows.insert_thread(connection, question, request)
+                rows.insert_escalation(connection, question, request)
             verdict = reservations.reserve(
                 connection, request, question=question, ceiling=ceiling
             )
-            if isinstance(verdict, Denied):
+            # Only a try that has its money may look whether a resting expert is back.
+            resting = (
+                _resting(connection, request) if isinstance(verdict, Granted) else None
+            )
+            if resting is not None or isinstance(verdict, Denied):
                 savepoint.rollback()
-            return verdict
+            return resting or verdict
 
     def settle(
         self, try_id: str, answer: ExpertAnswer, charge: Charge, *, end: End
@@ -152,60 +199,81 @@ class Ledger:
             charge: What it cost.
             end: How the question ends with it.
         """
-        with translated_errors(self.path), writing(self._engine) as connection:
+        with self._ending(try_id) as connection:
+            if self._doubts.is_booked(connection, try_id):
+                return
             reservations.settle(
                 connection,
                 try_id,
                 cost_nusd=charge.nusd,
                 now_us=end.now_us,
-                columns=_answer_columns(answer, charge),
+                columns=rows.answer_columns(answer, charge),
             )
             connection.execute(
                 update(escalations)
-                .where(escalations.c.id == _escalation_of(try_id))
+                .where(escalations.c.id == rows.escalation_of(try_id))
                 .values(answer=end.stored_answer, finish=answer.finish)
             )
-            _end_question(connection, try_id, end)
+            if end.guarded is not None:
+                breakers.note_success(connection, end.guarded)
+            rows.end_question(connection, try_id, end)
 
     def release(self, try_id: str, error: ExpertError | None, *, end: End) -> None:
         """Give a reservation back: surely nothing was billed."""
-        with translated_errors(self.path), writing(self._engine) as connection:
+        with self._ending(try_id) as connection:
+            if self._doubts.is_booked(connection, try_id):
+                return
             reservations.release(
-                connection, try_id, now_us=end.now_us, columns=_error_columns(error)
+                connection, try_id, now_us=end.now_us, columns=rows.error_columns(error)
             )
-            _end_question(connection, try_id, end)
+            _note_failure(connection, error, end)
+            rows.end_question(connection, try_id, end)
 
     def leave_unresolved(
         self, try_id: str, error: ExpertError | None, *, end: End
     ) -> None:
         """Keep a reservation counted in full: what was billed is unknown."""
-        with translated_errors(self.path), writing(self._engine) as connection:
+        with self._ending(try_id) as connection:
             reservations.leave_unresolved(
-                connection, try_id, now_us=end.now_us, columns=_error_columns(error)
+                connection, try_id, now_us=end.now_us, columns=rows.error_columns(error)
             )
-            _end_question(connection, try_id, end)
+            _note_failure(connection, error, end)
+            rows.end_question(connection, try_id, end)
 
-    def end_question(self, question_id: str, *, status: str, reason: str) -> None:
-        """Note how a question ended that no try ended."""
+    def end_question(
+        self,
+        question_id: str,
+        *,
+        status: str,
+        reason: str,
+        panel_answer: str | None = None,
+    ) -> None:
+        """Note how a question ended that no try ended, or several together."""
         with translated_errors(self.path), writing(self._engine) as connection:
             connection.execute(
                 update(questions)
                 .where(questions.c.id == question_id)
-                .values(status=status, reason=reason)
+                .values(status=status, reason=reason, panel_answer=panel_answer)
             )
 
     def sweep(self, *, now_us: int) -> list[str]:
         """Mark tries as unresolved that a dead process left behind; return their ids."""
         with translated_errors(self.path), reading(self._engine) as connection:
-            if not reservations.lost(connection, now_us=now_us):
-                return []
-        with translated_errors(self.path), writing(self._engine) as connection:
+            lost = reservations.lost(connection, now_us=now_us)
+        if not lost and not self._doubts:
+            return []
+        with self._taking_back(now_us) as connection:
             return reservations.sweep(connection, now_us=now_us)
 
     def rooms(self, caps: Iterable[Cap]) -> list[Room]:
         """Return the running sums of the caps' windows."""
         with translated_errors(self.path), reading(self._engine) as connection:
-            return reservations.rooms(connection, caps)
+            return counting.rooms(connection, caps)
+
+    def warn(self, cap: Cap, *, now_us: int) -> bool:
+        """Note that people were warned of a full window; return whether it is news."""
+        with translated_errors(self.path), writing(self._engine) as connection:
+            return counting.warn(connection, cap, now_us=now_us)
 
     def standing(self, question_id: str, caller: Caller | None) -> Answered | None:
         """
@@ -244,12 +312,65 @@ class Ledger:
             )
             return late
 
-    def approve(self, question_id: str, *, by: str, at_us: int) -> None:
-        """Put on record that a person approved a question."""
+    def approve(
+        self,
+        question_id: str,
+        *,
+        by: str,
+        at_us: int,
+        scope: ApprovalScope = "question",
+    ) -> None:
+        """Put on record what a person said to a question."""
         with translated_errors(self.path), writing(self._engine) as connection:
             connection.execute(
-                insert(approvals).values(question_id=question_id, at_us=at_us, by=by)
+                insert(approvals).values(
+                    question_id=question_id, at_us=at_us, by=by, scope=scope
+                )
             )
+
+    @contextmanager
+    def _taking_back(self, now_us: int) -> Generator[Connection]:
+        """Write; reservations that were never granted are taken back first."""
+        with (
+            self._doubts.taken() as doubtful,
+            translated_errors(self.path),
+            writing(self._engine) as connection,
+        ):
+            take_back(connection, doubtful, now_us=now_us)
+            yield connection
+
+    @contextmanager
+    def _ending(self, try_id: str) -> Generator[Connection]:
+        with (
+            self._doubts.ending(try_id),
+            translated_errors(self.path),
+            writing(self._engine) as connection,
+        ):
+            yield connection
+
+
+def _resting(connection: Connection, request: TryRequest) -> Resting | None:
+    if request.guarded is None:
+        return None
+    found = breakers.admit(
+        connection,
+        request.guarded,
+        looker=request.escalation_id,
+        now_us=request.sent_us,
+    )
+    if found is None:
+        return None
+    return Resting(
+        expert=request.expert,
+        failures=found.failures,
+        until_us=found.until_us,
+        last=found.reason,
+    )
+
+
+def _note_failure(connection: Connection, error: ExpertError | None, end: End) -> None:
+    if error is not None and end.guarded is not None:
+        breakers.note_failure(connection, end.guarded, error, now_us=end.now_us)
 
 
 def _answers(same: Answered, request: TryRequest) -> bool:
@@ -257,138 +378,3 @@ def _answers(same: Answered, request: TryRequest) -> bool:
     if same.status == "pending":
         return same.lease_us >= request.sent_us and not is_dead(same.owner)
     return same.status == "answered" and same.question_id != request.too_old
-
-
-def _insert_question(connection: Connection, question: QuestionRecord) -> None:
-    caller = question.caller
-    connection.execute(
-        insert(questions).values(
-            id=question.id,
-            created_us=question.created_us,
-            user=caller.user,
-            project=caller.project,
-            session=caller.session,
-            agent=caller.agent,
-            task=question.task,
-            thread=question.thread,
-            key=question.key,
-            error_signature=question.error_signature,
-            texts=None if question.texts is None else dict(question.texts),
-            stated_confidence=question.stated_confidence,
-            confidence=question.confidence,
-            facts=dict(question.facts),
-            masked=question.masked,
-            policy=question.policy,
-            policy_hash=question.policy_hash,
-            action=question.action,
-            rule=question.rule,
-            reason=question.reason,
-            status=question.status,
-            cached_from=question.cached_from,
-        )
-    )
-
-
-def _insert_thread(
-    connection: Connection, question: QuestionRecord, request: TryRequest
-) -> None:
-    if question.thread is None:
-        return
-    known = connection.execute(
-        select(threads.c.id).where(threads.c.id == question.thread)
-    ).scalar_one_or_none()
-    if known is None:
-        connection.execute(
-            insert(threads).values(
-                id=question.thread,
-                created_us=question.created_us,
-                user=question.caller.user,
-                project=question.caller.project,
-                expert=request.expert,
-            )
-        )
-    numbered = {
-        (kind, digest)
-        for kind, digest in connection.execute(
-            select(marks.c.kind, marks.c.digest).where(
-                marks.c.thread == question.thread
-            )
-        )
-    }
-    new = [
-        {"thread": question.thread, "kind": kind, "digest": digest, "number": number}
-        for (kind, digest), number in request.marks.items()
-        if (kind, digest) not in numbered
-    ]
-    if new:
-        connection.execute(insert(marks), new)
-
-
-def _insert_escalation(
-    connection: Connection, question: QuestionRecord, request: TryRequest
-) -> None:
-    connection.execute(
-        insert(escalations).values(
-            id=request.escalation_id,
-            question_id=question.id,
-            expert=request.expert,
-            position=request.position,
-            template=request.template,
-        )
-    )
-
-
-def _escalation_of(try_id: str) -> ScalarSelect[str]:
-    return select(tries.c.escalation_id).where(tries.c.id == try_id).scalar_subquery()
-
-
-def _end_question(connection: Connection, try_id: str, end: End) -> None:
-    if end.status is None:
-        return
-    connection.execute(
-        update(questions)
-        .where(
-            questions.c.id
-            == select(escalations.c.question_id)
-            .where(escalations.c.id == _escalation_of(try_id))
-            .scalar_subquery()
-        )
-        .values(status=end.status)
-    )
-
-
-def _answer_columns(answer: ExpertAnswer, charge: Charge) -> dict[str, object]:
-    usage, provenance = answer.usage, answer.provenance
-    reported = answer.reported_cost_usd
-    return {
-        "cost_nusd": charge.nusd,
-        "price_source": charge.source,
-        "price_detail": dict(charge.detail),
-        "input_tokens": usage.input_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cache_write_long_tokens": usage.cache_write_long_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": usage.source,
-        "reported_cost_nusd": None if reported is None else nusd(reported),
-        "served_model": provenance.served_model,
-        "fingerprint": provenance.fingerprint,
-        "service_tier": provenance.service_tier,
-        "provider": provenance.provider,
-        "request_id": provenance.request_id,
-        "region": provenance.region,
-        "finish_reason": provenance.finish_reason,
-        "rate_limits": dict(provenance.rate_limits),
-        "http_status": 200,
-    }
-
-
-def _error_columns(error: ExpertError | None) -> dict[str, object]:
-    if error is None:
-        return {}
-    return {
-        "error": str(error),
-        "http_status": error.http_status,
-        "request_id": error.request_id,
-    }

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, distinct, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, cast, distinct, func, select, update
 
+from ask_expert.ledger.columns import total
+from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.engine import translated_errors, writing
-from ask_expert.ledger.reservations import OPEN
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import escalations, questions, threads, tries
+from ask_expert.money import SUBSCRIPTION
 
 Rows = list[Row[*tuple[Any, ...]]]
 
@@ -17,8 +19,9 @@ def latest(connection: Connection, limit: int) -> Rows:
     Return the threads with their sums, last used first.
 
     Each row has the columns of `threads`, `used_us` of its latest question, `turns`,
-    which are the questions that an expert was asked, `cost_nusd` of the settled tries
-    and `counted_nusd`, the most that open and unresolved ones may cost.
+    which are the questions that an expert was asked, `cost_nusd` of the settled tries,
+    `counted_nusd`, the most that open and unresolved ones may cost, and `by_plan`, how
+    many tries a subscription pays for.
     """
     last_use = func.max(questions.c.created_us)
     used = (
@@ -29,13 +32,15 @@ def latest(connection: Connection, limit: int) -> Rows:
         .limit(limit)
         .subquery()
     )
-    still_counted = func.sum(tries.c.reserved_nusd).filter(tries.c.state.in_(OPEN))
+    still_counted = total(tries.c.reserved_nusd, where=tries.c.state.in_(OPEN))
+    by_plan = func.count(tries.c.id).filter(tries.c.price_source == SUBSCRIPTION)
     sums = (
         select(
             questions.c.thread,
             func.count(distinct(questions.c.id)).label("turns"),
-            func.coalesce(func.sum(tries.c.cost_nusd), 0).label("cost_nusd"),
-            func.coalesce(still_counted, 0).label("counted_nusd"),
+            total(tries.c.cost_nusd).label("cost_nusd"),
+            still_counted.label("counted_nusd"),
+            by_plan.label("by_plan"),
         )
         .join(used, used.c.thread == questions.c.thread)
         .join(escalations, escalations.c.question_id == questions.c.id)
@@ -50,6 +55,7 @@ def latest(connection: Connection, limit: int) -> Rows:
             sums.c.turns,
             sums.c.cost_nusd,
             sums.c.counted_nusd,
+            sums.c.by_plan,
         )
         .join(used, used.c.thread == threads.c.id)
         .join(sums, sums.c.thread == threads.c.id)
@@ -68,8 +74,16 @@ def one(connection: Connection, thread: str) -> Row[*tuple[Any, ...]] | None:
 def conversation(connection: Connection, thread: str) -> Rows:
     """Return a thread's questions, oldest first, a row for each expert's answer."""
     cost_nusd = (
-        select(func.sum(tries.c.cost_nusd))
+        select(cast(func.sum(tries.c.cost_nusd), BigInteger))
         .where(tries.c.escalation_id == escalations.c.id)
+        .scalar_subquery()
+    )
+    by_plan = (
+        select(func.count())
+        .where(
+            tries.c.escalation_id == escalations.c.id,
+            tries.c.price_source == SUBSCRIPTION,
+        )
         .scalar_subquery()
     )
     query = (
@@ -82,6 +96,7 @@ def conversation(connection: Connection, thread: str) -> Rows:
             escalations.c.expert,
             escalations.c.answer,
             cost_nusd.label("cost_nusd"),
+            by_plan.label("by_plan"),
         )
         .join(escalations, escalations.c.question_id == questions.c.id, isouter=True)
         .where(questions.c.thread == thread)

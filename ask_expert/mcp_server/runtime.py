@@ -22,6 +22,7 @@ from ask_expert.mcp_server.logs import log, scrub_with, scrubbed
 
 if TYPE_CHECKING:
     from ask_expert.escalation import Escalator
+    from ask_expert.experts.desk import Progress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +76,13 @@ class Runtime:
         if self._escalator is None:
             raise self._error or AskExpertError("The server is closing.")
         return self._escalator
+
+    @staticmethod
+    def progress() -> Progress:
+        """Return what shows how far one question has come; use it after `escalator`."""
+        from ask_expert.experts.desk import Progress  # noqa: PLC0415  # as `_build` does
+
+        return Progress()
 
     @property
     def calls_in_flight(self) -> int:

@@ -17,8 +17,10 @@ from mcp.server.context import (
     ServerRequestContext,
 )
 from mcp.server.mcpserver import MCPServer
+from mcp.server.request_state import RequestStateSecurity
 
 from ask_expert.mcp_server import logs, texts
+from ask_expert.mcp_server.approval import STATE_LIFE_S
 from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.mcp_server.tools import Connection, build_tools
 
@@ -44,6 +46,7 @@ def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
         version=version("ask-expert"),
         log_level="WARNING",
         subscriptions=False,
+        request_state_security=RequestStateSecurity.ephemeral(ttl=STATE_LIFE_S),
         middleware=[WarmUp()],
         tools=build_tools(runtime, connection),
     )

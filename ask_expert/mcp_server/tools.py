@@ -1,35 +1,28 @@
 """The three tools; they translate between the protocol and the road, and decide nothing."""
 
-import contextlib
-import json
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BeforeValidator, Field, ValidationError
 
-from ask_expert.answer_block import word
 from ask_expert.budget import Room
-from ask_expert.errors import AskExpertError, ConfigError
+from ask_expert.errors import AskExpertError
+from ask_expert.home import user_name
 from ask_expert.mcp_server import texts
 from ask_expert.mcp_server.arguments import misfits
+from ask_expert.mcp_server.asking import Asking
+from ask_expert.mcp_server.heartbeat import heartbeat
 from ask_expert.mcp_server.logs import scrubbed
+from ask_expert.mcp_server.results import number, result, structured
 from ask_expert.mcp_server.runtime import Runtime
-from ask_expert.money import usd
 from ask_expert.question import Caller, Question
-from ask_expert.reply import Reply
-from ask_expert.settings import user_name
-
-HEARTBEAT_S = 4.0
-"""Pause between two signs of life, in seconds; clients give up after 5 to 60."""
 
 
 def _as_list(value: object) -> object:
@@ -39,7 +32,6 @@ def _as_list(value: object) -> object:
     return value
 
 
-_REASON_CHARS = 1000
 _Text = str | None
 _List = Annotated[list[str] | None, BeforeValidator(_as_list)]
 
@@ -131,7 +123,7 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
         files: Annotated[_List, Field(description=texts.FILES)] = None,
         task: Annotated[_Text, Field(description=texts.TASK)] = None,
         thread: Annotated[_Text, Field(description=texts.THREAD)] = None,
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         if confidence is not None and not math.isfinite(confidence):
             raise ToolError("`confidence` must be a number between 0 and 1.")
         asked = Question(
@@ -147,11 +139,13 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
             task=task,
             thread=thread or None,
         )
-        async with _heartbeat(context_):
-            reply = await _ask(runtime, asked)
-        if isinstance(reply, AskExpertError):
-            raise ToolError(scrubbed(str(reply))) from reply
-        return _result(reply)
+        async with heartbeat(context_) as heart:
+            outcome = await Asking(runtime, context_, asked, heart).run()
+        if isinstance(outcome, AskExpertError):
+            raise ToolError(scrubbed(str(outcome))) from outcome
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        return result(outcome)
 
     return _tool(
         ask_expert,
@@ -184,7 +178,7 @@ def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
             )
         except AskExpertError as failure:
             raise ToolError(scrubbed(str(failure))) from failure
-        return _json({"question_id": question_id, "verdict": verdict})
+        return result({"question_id": question_id, "verdict": verdict})
 
     return _tool(
         report_outcome,
@@ -208,11 +202,11 @@ def _expert_status(runtime: Runtime, connection: Connection) -> Tool:
         try:
             escalator = await runtime.escalator()
             if question_id:
-                return _result(await escalator.status(question_id, caller))
+                return result(structured(await escalator.status(question_id, caller)))
             rooms = await escalator.rooms(caller)
         except AskExpertError as failure:
             raise ToolError(scrubbed(str(failure))) from failure
-        return _json({"policy": escalator.policy_name, "budgets": _budgets(rooms)})
+        return result({"policy": escalator.policy_name, "budgets": _budgets(rooms)})
 
     return _tool(
         expert_status,
@@ -227,100 +221,9 @@ def _budgets(rooms: Sequence[Room]) -> list[dict[str, object]]:
     return [
         {
             "budget": room.cap.label,
-            "left_usd": _number(room.left_nusd),
+            "left_usd": number(room.left_nusd),
             "left_calls": room.calls_left,
+            "left_tokens": room.tokens_left,
         }
         for room in rooms
     ]
-
-
-async def _ask(runtime: Runtime, question: Question) -> Reply | AskExpertError:
-    """Return an error as a value: raised beside the heartbeat it would come in a group."""
-    try:
-        escalator = await runtime.escalator()
-        return await escalator.ask(question)
-    except ConfigError as failure:
-        return _not_set_up(failure)
-    except AskExpertError as failure:
-        return failure
-
-
-@contextlib.asynccontextmanager
-async def _heartbeat(context: Context[Any]) -> AsyncGenerator[None]:
-    """Show the client a sign of life at once and then every few seconds."""
-
-    async def beat() -> None:
-        for count in range(1, 1_000_000):
-            await context.report_progress(count, None, "asking the expert")
-            await anyio.sleep(HEARTBEAT_S)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat)
-        try:
-            yield
-        finally:
-            tasks.cancel_scope.cancel()
-
-
-def _not_set_up(failure: ConfigError) -> Reply:
-    return Reply(
-        status="unavailable",
-        question_id="",
-        thread=None,
-        reason=scrubbed(f"ask-expert is not set up rightly: {failure}"),
-        next_step=(
-            "Go on without the expert and tell the user this reason; "
-            "`ask-expert doctor` shows more."
-        ),
-    )
-
-
-def _result(reply: Reply) -> CallToolResult:
-    """Put the reply into both channels: half of the clients show only one."""
-    return _json(structured(reply))
-
-
-def _json(fields: dict[str, object]) -> CallToolResult:
-    lines: list[str] = []
-    for name, value in fields.items():
-        if name != "answer" and value is not None:
-            shown = value if isinstance(value, str) else json.dumps(value)
-            lines.append(f"{name}: {shown}")
-    answer = fields.get("answer")
-    if answer:
-        lines.insert(1, str(answer))
-    return CallToolResult(
-        content=[TextContent(type="text", text="\n".join(lines))],
-        structured_content=fields,
-    )
-
-
-def structured(reply: Reply) -> dict[str, object]:
-    """
-    Return the reply as an agent reads it; what is absent is left out.
-
-    Only the answer's block may hold lines of somebody else.
-    """
-    served = word(reply.served) if reply.served else None
-    expert = {"asked": word(reply.asked), "served": served} if reply.asked else None
-    fields: dict[str, object] = {
-        "status": reply.status,
-        "answer": reply.answer,
-        "question_id": reply.question_id,
-        "thread": word(reply.thread) if reply.thread else None,
-        "reason": word(reply.reason, _REASON_CHARS),
-        "next_step": reply.next_step,
-        "confidence": reply.confidence,
-        "cost_usd": _number(reply.cost_nusd),
-        "budget_left_usd": _number(reply.budget_left_nusd),
-        "expert": expert,
-        "cached": reply.cached or None,
-        "masked_secrets": reply.masked or None,
-        "left_out": [word(each) for each in reply.left_out] or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _number(nusd: int | None) -> float | None:
-    """Return dollars as a JSON number; exact to the nano-dollar for any real amount."""
-    return None if nusd is None else float(Decimal(usd(nusd)))

@@ -12,9 +12,12 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 from typing import Literal
 
+from ask_expert.periods import CALENDAR
+from ask_expert.policy.budgets import Budget
 from ask_expert.policy.decide import OTHERWISE
-from ask_expert.policy.document import Budget, Policy, Rule
+from ask_expert.policy.document import Policy, Rule
 from ask_expert.policy.facts import KNOWN_FACTS, Value, plain
+from ask_expert.window_keys import told_apart_by
 from ask_expert.yaml_file import nearest
 
 Values = frozenset[Value | None]
@@ -22,16 +25,27 @@ Situation = Mapping[str, Values]
 """For each fact the values it may still take; None is an absent fact."""
 
 _INSIDE = {
-    "day": {"week", "month", "year", "total"},
-    "week": {"total"},
-    "month": {"year", "total"},
-    "year": {"total"},
-    "task": {"total"},
-    "session": {"total"},
-    "call": {"task", "session", "day", "week", "month", "year", "total"},
-    "total": set[str](),
+    "hour": {"day", "week", "month", "year", "ever"},
+    "day": {"week", "month", "year", "ever"},
+    "week": {"ever"},
+    "month": {"year", "ever"},
+    "year": {"ever"},
+    "ever": set[str](),
 }
-"""Scopes that wholly contain a scope; a week can lie in two months."""
+"""Calendar periods that wholly contain a period; a week can lie in two months."""
+
+_LONGER = {
+    "hour": {"hour", "day", "week", "month", "year"},
+    "day": {"week", "month", "year"},
+    "week": {"month", "year"},
+    "month": {"year"},
+    "year": set[str](),
+}
+"""
+Rolling periods that wholly contain a calendar period, or a shorter rolling one.
+
+A day with a clock change, and a month of 31 days, are longer than a rolling one.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,14 +245,14 @@ def _ladder(policy: Policy, names: Sequence[str] | None) -> Iterator[Finding]:
 
 def _budgets(budgets: Sequence[Budget]) -> Iterator[Finding]:
     for (first, one), (second, two) in combinations(enumerate(budgets), 2):
-        if (one.scope, one.per) == (two.scope, two.per):
+        if _same_windows(one, two) and one.mode == two.mode:
             yield Finding(
                 severity="warning",
                 rule=f"budgets.{second}",
                 message=f"has the scope of budgets.{first}; write them as one",
             )
     for index, inner in enumerate(budgets):
-        for unit in ("usd", "calls"):
+        for unit in ("usd", "calls", "tokens"):
             outer = _tighter(inner, budgets, unit)
             if outer is not None:
                 yield Finding(
@@ -254,24 +268,62 @@ def _tighter(inner: Budget, budgets: Sequence[Budget], unit: str) -> Budget | No
     limit = _limit(inner, unit)
     for outer in budgets:
         other = _limit(outer, unit)
-        wider = outer.scope in _INSIDE[inner.scope] and set(outer.per) <= {*inner.per}
-        wider |= outer.scope == inner.scope and bool(inner.per) and not outer.per
-        # A call goes to one expert, so it counts in full for that expert's budget.
-        wider |= inner.scope == "call" and outer.scope != "call"
-        if limit is not None and other is not None and wider and limit >= other:
+        if limit is None or other is None or limit < other:
+            continue
+        # Over a soft budget a person can say yes, and then the other one binds.
+        stops = outer.mode != "soft" or inner.mode == "soft"
+        if stops and _counts_more(outer, inner):
             return outer
     return None
 
 
+def _counts_more(outer: Budget, inner: Budget) -> bool:
+    """Return whether all that counts for a window of `inner` counts for one of `outer`."""
+    if "call" in {outer.scope, inner.scope}:
+        # A call goes to one expert, so it counts in full for that expert's budget.
+        return outer.scope != "call"
+    if _same_windows(outer, inner):
+        return inner.mode not in {outer.mode, "hard"}
+    return _owners(outer) <= _owners(inner) and _lasts_longer(outer, inner)
+
+
+def _lasts_longer(outer: Budget, inner: Budget) -> bool:
+    """Return whether each window of `inner` lies in one of `outer`, or is its like."""
+    ours, theirs = _period(outer), _period(inner)
+    if outer.rolling:
+        same = inner.rolling and ours == theirs
+        return same or (theirs != "ever" and ours in _LONGER[theirs])
+    if inner.rolling:
+        return ours == "ever"
+    return ours == theirs or ours in _INSIDE[theirs]
+
+
+def _same_windows(one: Budget, two: Budget) -> bool:
+    first, second = (
+        (each.scope == "call", _period(each), each.rolling, _owners(each))
+        for each in (one, two)
+    )
+    return first == second
+
+
+def _period(budget: Budget) -> str:
+    return budget.scope if budget.scope in CALENDAR else "ever"
+
+
+def _owners(budget: Budget) -> frozenset[str]:
+    return told_apart_by(budget.scope, budget.per)
+
+
 def _limit(budget: Budget, unit: str) -> Decimal | int | None:
-    return budget.usd if unit == "usd" else budget.calls
+    return {"usd": budget.usd, "calls": budget.calls, "tokens": budget.tokens}[unit]
 
 
 def _describe(budget: Budget, unit: str) -> str:
-    per = " per expert" if budget.per else ""
+    per = f" per {' and '.join(budget.per)}" if budget.per else ""
+    rolling = "rolling " if budget.rolling else ""
     limit = _limit(budget, unit)
     amount = plain(limit) if isinstance(limit, Decimal) else str(limit)
-    return f"the {budget.scope} budget of {amount} {unit}{per}"
+    return f"the {rolling}{budget.scope} budget of {amount} {unit}{per}"
 
 
 def _money(policy: Policy, paid: Collection[str]) -> Iterator[Finding]:

@@ -48,12 +48,14 @@ class Decision:
         rule: Label of the rule that decided, or `otherwise`.
         reason: One sentence with the values that decided.
         abstained: Labels of the rules passed over because a fact was absent.
+        panel: How many experts are asked at once; 0 asks one after the other.
     """
 
     action: str
     rule: str
     reason: str
     abstained: tuple[str, ...] = ()
+    panel: int = 0
 
 
 def decide(policy: Policy, facts: Facts) -> Decision:
@@ -71,6 +73,7 @@ def decide(policy: Policy, facts: Facts) -> Decision:
                 rule=rule.label,
                 reason=_reason(rule, facts),
                 abstained=tuple(each.label for each in abstained),
+                panel=rule.panel or 0,
             )
         if verdict is None:
             abstained.append(rule)

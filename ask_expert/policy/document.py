@@ -14,21 +14,20 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_serializer,
     field_validator,
     model_validator,
 )
 
+from ask_expert.policy.budgets import Budget, Strict, Usd
 from ask_expert.policy.facts import KNOWN_FACTS, FactKind, Value, plain
 from ask_expert.settings import Price
 from ask_expert.yaml_file import nearest
 
 Action = Literal["escalate", "stay_local", "refuse", "ask_human"]
-Scope = Literal["call", "task", "session", "day", "week", "month", "year", "total"]
+Climb = Literal["check_failed", "new_evidence"]
 
 ALWAYS = "always"
 """The `when` of a rule that holds for every question."""
@@ -44,29 +43,14 @@ def _threshold(value: object) -> Value | str:
     raise ValueError("must be a finite number, true, false or a text")
 
 
-def _amount(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004  # pydantic wants this type
-    return value
-
-
 Threshold = Annotated[Decimal | bool | str, BeforeValidator(_threshold)]
-Usd = Annotated[
-    Decimal,
-    BeforeValidator(_amount),
-    Field(ge=0, lt=1_000_000_000, allow_inf_nan=False),
-]
 Line = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 """One printable line."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Comparison(_Strict):
+class Comparison(Strict):
     """What a fact is compared with; all bounds that are given must hold."""
 
     at_least: Threshold | None = None
@@ -115,7 +99,7 @@ def _bound_holds(name: str, value: Value, limit: Value | str) -> bool:
     }[name]
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """
     One rule.
 
@@ -124,11 +108,20 @@ class Rule(_Strict):
             writes `always` for none, and a bare name for a fact that must be true.
         then: The decision when the rule holds.
         name: What reports call it; its condition when absent.
+        panel: So many experts are asked at once, from the ladder's foot; each is
+            reserved and paid for by itself.
     """
 
     when: Mapping[str, Comparison]
     then: Action = "escalate"
     name: Line | None = None
+    panel: Annotated[int, Field(ge=2, le=5, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _a_panel_is_asked(self) -> Self:
+        if self.panel is not None and self.then != "escalate":
+            raise ValueError(f"a panel is asked, but this rule says {self.then}")
+        return self
 
     @field_validator("when", mode="before")
     @classmethod
@@ -166,7 +159,8 @@ class Rule(_Strict):
         return {fact: dict(comparison.bounds) for fact, comparison in when.items()}
 
     def _is_bare(self, fact: str) -> bool:
-        return self.when[fact].bounds == (("equals", True),)
+        ((name, value), *more) = self.when[fact].bounds
+        return name == "equals" and value is True and not more
 
     @cached_property
     def label(self) -> str:
@@ -236,36 +230,7 @@ def _check_number(fact: str, kind: FactKind, bound: str, threshold: Decimal) -> 
         )
 
 
-class Budget(_Strict):
-    """
-    What may be spent in one scope; every budget must have room.
-
-    Attributes:
-        scope: What the limit is counted over.
-        usd: Most money, in USD; 0 lets nothing be spent.
-        calls: Most tries sent; a retry counts anew.
-        per: `expert` counts each expert by itself.
-    """
-
-    scope: Scope
-    usd: Usd | None = None
-    calls: Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)] | None = None
-    per: Annotated[tuple[Literal["expert"], ...], Field(max_length=1)] = ()
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> Self:
-        if self.scope == "call" and self.calls is not None:
-            raise ValueError("a budget of scope call takes usd only, not calls")
-        if self.scope == "call" and self.per:
-            raise ValueError(
-                "a budget of scope call holds for each call; leave out per"
-            )
-        if self.usd is None and self.calls is None:
-            raise ValueError("limits nothing; give usd, calls or both")
-        return self
-
-
-class Policy(_Strict):
+class Policy(Strict):
     """
     The whole document.
 
@@ -278,6 +243,15 @@ class Policy(_Strict):
         budgets: All of them must have room.
         unknown_price: Whether an expert without a known price may be asked.
         assumed_price: Stands in for an unknown price, so that USD budgets hold.
+        ask_human_above_usd: A person is asked before a call whose worst case is
+            higher, in USD.
+        climb: When the next expert up is asked because the one before did not help:
+            `check_failed`, the named check still fails after its answer;
+            `new_evidence`, the same text or error comes back in the same task.
+        after_unknown: What happens when an expert may have billed and gave no
+            answer: `stop`, or `next_expert`, which may pay twice.
+        local_answer: Whether the expert sees the agent's own answer; the settings'
+            `send.local_answer` when absent.
         checklist: Shown to the agent when a question stays local.
     """
 
@@ -288,6 +262,13 @@ class Policy(_Strict):
     budgets: Annotated[tuple[Budget, ...], Field(max_length=50)] = ()
     unknown_price: Literal["refuse", "allow"] = "refuse"
     assumed_price: Price | None = None
+    ask_human_above_usd: Usd | None = None
+    climb: Annotated[tuple[Climb, ...], Field(max_length=2)] = (
+        "check_failed",
+        "new_evidence",
+    )
+    after_unknown: Literal["stop", "next_expert"] = "stop"
+    local_answer: Literal["review", "omit"] | None = None
     checklist: Annotated[tuple[Line, ...], Field(max_length=10)] | None = None
 
     @field_validator("ladder")
@@ -343,6 +324,9 @@ _Dumper.add_representer(Decimal, _represent_decimal)
 def to_yaml(policy: Policy) -> str:
     """Return the document as YAML; reading it gives the same policy."""
     data: dict[str, Any] = policy.model_dump(exclude_none=True)
+    for name in ("climb", "after_unknown"):
+        if data[name] == type(policy).model_fields[name].default:
+            del data[name]
     for budget in data["budgets"]:
         if not budget["per"]:
             del budget["per"]

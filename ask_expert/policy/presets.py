@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ask_expert import yaml_file
 from ask_expert.errors import ConfigError
+from ask_expert.home import expanded
 from ask_expert.policy.document import Policy
-from ask_expert.settings import expanded
 
 PRESETS = ("frugal", "balanced", "quality", "human_in_the_loop", "research_holdout")
 

@@ -19,6 +19,7 @@ from ask_expert.house import House
 from ask_expert.ledger import reads
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger_address import Where
 from ask_expert.question import Caller
 from ask_expert.settings import Settings
 
@@ -66,23 +67,25 @@ def rooms_now(house: House, now: datetime) -> list[Room]:
     """
     Return every budget of the policy with its running sums.
 
-    Task and session are those of whoever asked last; a budget per expert is shown
-    for every expert in the settings and for every one that was ever asked.
+    Whatever else tells windows apart, such as task and project, is that of whoever
+    asked last; a budget per expert is shown for every expert in the settings and for
+    every one that was ever asked.
     """
     ledger = house.ledger
     with translated_errors(ledger.path), reading(ledger.engine) as connection:
         asked = reads.experts_asked(connection)
         last = reads.last_caller(connection)
-    caller, task = last or (Caller(session="", project="", user=""), "")
+    caller, task, thread = last or (Caller(session="", project="", user=""), "", None)
     names = dict.fromkeys([*(each.name for each in house.settings.experts), *asked])
     found = [
         cap
         for limit in house.limits
-        for name in (names if "expert" in limit.per else [""])
+        for name in (names if "expert" in (limit.scope, *limit.per) else [""])
         for cap in caps(
             (limit,),
             caller=caller,
             task=task,
+            thread=thread,
             expert=name,
             now=now,
             zone=house.zone,
@@ -94,7 +97,7 @@ def rooms_now(house: House, now: datetime) -> list[Room]:
     return [*calls, *ledger.rooms(windows)]
 
 
-def _path(home: Path) -> Path:
+def _path(home: Path) -> Where:
     try:
         settings = settings_file.load(home)
     except ConfigError:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,9 +19,12 @@ from ask_expert import settings_file
 from ask_expert.errors import AskExpertError, ConfigError, UnknownPriceError
 from ask_expert.experts import http
 from ask_expert.ledger.engine import reading, translated_errors
+from ask_expert.ledger.postgres import server_state
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import HEAD
+from ask_expert.ledger_address import shown
 from ask_expert.policy.presets import load
+from ask_expert.preview import without_calls
 from ask_expert.redaction.plain import without_secrets
 from ask_expert.report import experts, policies
 from ask_expert.settings import ExpertSettings, LocalSettings, Settings
@@ -122,14 +126,21 @@ def _experts(
     if not found:
         yield Item(name="experts", state="wrong", message=houses.NO_EXPERT)
     for expert in found:
-        yield _expert(expert, environ)
+        missing = None
+        with suppress(ConfigError):  # of a wrong policy, its own item tells
+            missing = without_calls(expert, load(settings.policy, home=home).budgets)
+        yield _expert(expert, environ, missing)
 
 
-def _expert(expert: ExpertSettings, environ: Mapping[str, str]) -> Item:
+def _expert(
+    expert: ExpertSettings, environ: Mapping[str, str], missing: str | None
+) -> Item:
     name = f"expert {expert.name}"
     key = experts.key_state(expert, environ)
     if not key.ready:
         return Item(name=name, state="wrong", message=key.sentence)
+    if missing:
+        return Item(name=name, state="wrong", message=missing)
     try:
         cost = experts.typical_cost(expert, datetime.now(UTC))
     except (ConfigError, UnknownPriceError) as error:
@@ -160,7 +171,34 @@ def _policy(
 
 
 def _ledger(home: Path, settings: Settings) -> Iterator[Item]:
-    path = houses.ledger_path(home, settings)
+    where = houses.ledger_path(home, settings)
+    yield from _file(where) if isinstance(where, Path) else _server(where)
+
+
+def _server(address: str) -> Iterator[Item]:
+    """Look at a ledger in PostgreSQL, and at what its server promises."""
+    place = shown(address)
+    try:
+        ledger = Ledger.open(address)
+        try:
+            with translated_errors(address), reading(ledger.engine) as connection:
+                found = server_state(connection)
+        finally:
+            ledger.close()
+    except AskExpertError as error:
+        yield Item(name="ledger", state="wrong", message=str(error))
+        return
+    message = f"{place}, schema {HEAD}, PostgreSQL {found.version}"
+    yield Item(name="ledger", state="ok", message=message)
+    if found.is_read_only:
+        message = f"{place} cannot be written: it is read-only or a standby"
+        yield Item(name="ledger", state="wrong", message=message)
+    if not found.is_durable:
+        message = f"{place} has fsync off: a power cut can undo what was counted"
+        yield Item(name="ledger", state="warning", message=message)
+
+
+def _file(path: Path) -> Iterator[Item]:
     if not path.exists():
         message = f"{path} is not there yet; the first question makes it"
         yield Item(name="ledger", state="ok", message=message)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Literal
 
-from ask_expert.ledger import reads
+from ask_expert.ledger import identities
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.export import moment
 from ask_expert.ledger.store import Ledger
@@ -177,7 +177,7 @@ def sightings(ledger: Ledger, since_us: int = 0) -> list[Sighting]:
         LedgerError: The ledger cannot be read.
     """
     with translated_errors(ledger.path), reading(ledger.engine) as connection:
-        rows = reads.identities(connection, since_us)
+        rows = identities.identities(connection, since_us)
     return [
         Sighting(
             expert=row.expert,

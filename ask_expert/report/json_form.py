@@ -6,11 +6,13 @@ from ask_expert.budget import FOREVER_US, Cap, Room, from_us
 from ask_expert.ledger.export import moment
 from ask_expert.money import usd
 from ask_expert.report.summary import Summary
+from ask_expert.window_keys import pairs_of
 
 
 def as_json(summary: Summary) -> dict[str, object]:
     """Return the report as JSON can carry it; amounts are US dollars."""
     tokens, outcomes = summary.tokens, summary.outcomes
+    plans = summary.by_subscription
     return {
         "since": moment(summary.since_us) if summary.since_us else None,
         "until": moment(summary.until_us),
@@ -25,10 +27,13 @@ def as_json(summary: Summary) -> dict[str, object]:
         "unavailable": summary.unavailable,
         "needs_approval": summary.needs_approval,
         "held_out": summary.held_out,
-        "cost_usd": number(summary.cost_nusd),
+        "refused_by_expert": summary.refused_by_expert,
+        "cost_usd": paid(summary.cost_nusd, by_subscription=bool(plans)),
         "cost_usd_by_expert": {
-            name: number(nusd) for name, nusd in summary.cost_by_expert.items()
+            name: paid(nusd, by_subscription=name in plans)
+            for name, nusd in summary.cost_by_expert.items()
         },
+        "by_subscription": sorted(plans),
         "tokens": {
             "input": tokens.input,
             "output": tokens.output,
@@ -49,6 +54,15 @@ def as_json(summary: Summary) -> dict[str, object]:
         },
         "served_models": _served(summary),
         "price_sources": dict(summary.price_sources),
+        "cost_disagreements": [
+            {
+                "expert": each.expert,
+                "tries": each.tries,
+                "reported_usd": number(each.reported_nusd),
+                "computed_usd": number(each.computed_nusd),
+            }
+            for each in summary.disagreements
+        ],
         "budgets": None
         if summary.rooms is None
         else [_budget(room, summary.zone) for room in summary.rooms],
@@ -60,28 +74,46 @@ def number(nusd: int) -> float:
     return float(usd(nusd))
 
 
+def paid(nusd: int, *, by_subscription: bool) -> float | None:
+    """Return dollars as a JSON number; null where only a subscription paid."""
+    return None if by_subscription and not nusd else number(nusd)
+
+
 def window(cap: Cap, zone: tzinfo) -> str:
     """Return the first day, or the owner, of a budget's window, e.g. `2026-11-22`."""
+    if cap.rolling:
+        return "rolling"
+    if cap.scope == "hour":
+        return f"{from_us(cap.start_us).astimezone(zone):%Y-%m-%dT%H:%M}"
     if cap.end_us < FOREVER_US:
         return f"{from_us(cap.start_us).astimezone(zone):%Y-%m-%d}"
     if cap.scope == "total":
         return "all time"
-    return cap.key.rpartition("\x1f")[2] or f"every {cap.scope}"
+    if cap.scope == "expert":
+        return cap.expert
+    return pairs_of(cap.key).get(cap.scope) or f"every {cap.scope}"
 
 
 def _budget(room: Room, zone: tzinfo) -> dict[str, object]:
     cap = room.cap
+    endless = cap.rolling or cap.end_us >= FOREVER_US
     return {
         "scope": cap.scope,
         "window": window(cap, zone),
         "expert": cap.expert or None,
+        "per": pairs_of(cap.key),
+        "mode": cap.mode,
+        "rolling": cap.rolling,
         "cap_usd": None if cap.nusd is None else number(cap.nusd),
         "spent_usd": number(room.spent_nusd),
         "reserved_usd": number(room.reserved_nusd),
         "left_usd": None if room.left_nusd is None else number(room.left_nusd),
         "cap_calls": cap.calls,
         "calls": room.calls,
-        "ends_at": moment(cap.end_us) if cap.end_us < FOREVER_US else None,
+        "cap_tokens": cap.tokens,
+        "tokens": room.tokens,
+        "reserved_tokens": room.reserved_tokens,
+        "ends_at": None if endless else moment(cap.end_us),
     }
 
 

@@ -9,11 +9,11 @@ from sqlalchemy import Row
 
 from ask_expert.errors import LedgerError
 from ask_expert.ledger import reads
+from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.export import moment, plain
-from ask_expert.ledger.reservations import OPEN
 from ask_expert.ledger.store import Ledger
-from ask_expert.money import show, usd
+from ask_expert.money import SUBSCRIPTION, show, show_paid, usd, usd_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class Line:
         cost_nusd: What the settled tries cost.
         counted_nusd: What the open and unresolved tries may cost at most.
         cached_from: The question whose answer was given again.
+        by_subscription: A subscription pays for some of the tries.
     """
 
     id: str
@@ -42,10 +43,12 @@ class Line:
     cost_nusd: int
     counted_nusd: int
     cached_from: str | None
+    by_subscription: bool = False
 
     def cells(self) -> tuple[str, ...]:
         """Return the line as a table shows it."""
-        cost = show(self.cost_nusd) if self.states else ""
+        paid = show_paid(self.cost_nusd, by_subscription=self.by_subscription)
+        cost = paid if self.states else ""
         if self.counted_nusd:
             cost += f" + up to {show(self.counted_nusd)}"
         return (
@@ -67,8 +70,9 @@ class Line:
             "rule": self.rule,
             "experts": list(self.experts),
             "tries": list(self.states),
-            "cost_usd": f"{usd(self.cost_nusd):f}",
+            "cost_usd": usd_text(self.cost_nusd, by_subscription=self.by_subscription),
             "counted_usd": f"{usd(self.counted_nusd):f}",
+            "subscription": self.by_subscription,
             "cached_from": self.cached_from,
         }
 
@@ -142,6 +146,7 @@ def _listed(row: Row[*tuple[Any, ...]], tries: reads.Rows) -> Line:
         cost_nusd=sum(each.cost_nusd or 0 for each in tries),
         counted_nusd=sum(each.reserved_nusd for each in still_counted),
         cached_from=row.cached_from,
+        by_subscription=any(each.price_source == SUBSCRIPTION for each in tries),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from ask_expert import settings_file
 from ask_expert.errors import ConfigError
 from ask_expert.experts.found import experts_from_environment
+from ask_expert.home import expanded
 from ask_expert.ledger import reads
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.policy import presets
@@ -18,7 +19,7 @@ from ask_expert.policy.simulate import (
     shipped_rows,
 )
 from ask_expert.report import desk
-from ask_expert.settings import ExpertSettings, expanded
+from ask_expert.settings import ExpertSettings
 
 
 def presets_with_summaries() -> list[tuple[str, str]]:

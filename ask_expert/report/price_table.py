@@ -1,6 +1,5 @@
 """What a model costs: the unit prices that would be used, and a call at its worst."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,19 +7,17 @@ from datetime import datetime
 from ask_expert.errors import UnknownPriceError
 from ask_expert.experts import price_list
 from ask_expert.experts.price_list import UnitPrices
-from ask_expert.money import nusd, show, tokens_nusd
+from ask_expert.money import SUBSCRIPTION, nusd, show, tokens_nusd
 from ask_expert.report.json_form import number
 from ask_expert.settings import ExpertSettings
 
 _KINDS = ("input", "cache_read", "cache_write", "cache_write_long", "output")
-_LISTED = (
-    "input_mtok",
-    "cache_read_mtok",
-    "cache_write_mtok",
-    "cache_write_1h_mtok",
-    "output_mtok",
-    "output_reasoning_mtok",
-)
+_NEEDED: dict[str, dict[str, object]] = {
+    "vertex_anthropic": {"region": "global"},
+    "vertex_gemini": {"region": "global"},
+    "command": {"command": ("vendor-program",)},
+}
+"""What a wire format needs beside a model, for an expert that is made up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +111,12 @@ def for_model(
     ]
     asked = found or [
         ExpertSettings.model_validate(
-            {"name": "my-expert", "api": api or "openai_chat", "model": model}
+            {
+                "name": "my-expert",
+                "api": api or "openai_chat",
+                "model": model,
+                **_NEEDED.get(api or "", {}),
+            }
         )
     ]
     return [
@@ -149,6 +151,8 @@ def cells(table: Priced) -> list[tuple[str, ...]]:
         if not tier.above_tokens and len(table.tiers) > 1:
             several = f"up to {table.tiers[1].above_tokens:,}"
         prices = [show(nusd(getattr(tier.prices, kind))) for kind in _KINDS]
+        if tier.prices.source == SUBSCRIPTION:
+            prices = [SUBSCRIPTION] * len(_KINDS)
         rows.append((several, *prices))
     return rows
 
@@ -158,13 +162,17 @@ def sentences(table: Priced) -> list[str]:
     if not table.known:
         return [str(UnknownPriceError(table.expert.model)), "", to_set(table)]
     first = table.tiers[0].prices
+    if first.source == SUBSCRIPTION:
+        return ["A subscription pays; a call has no price, and counts as one call."]
     found = [f"Prices in USD per million tokens, by {first.source} ({first.model})."]
     if first.reasoning != first.output:
         found.append(f"Reasoning costs {show(nusd(first.reasoning))}.")
     if first.request:
         found.append(f"Each call costs {show(nusd(first.request))} besides.")
     if first.surcharge > 1:
-        found.append(f"They include {first.surcharge} times for the tier asked for.")
+        found.append(
+            f"They include {first.surcharge} times for the tier or region asked for."
+        )
     if table.size is not None and table.worst_case_nusd is not None:
         found.append(
             f"A call of {table.size.tokens_in:,} tokens in and "
@@ -181,6 +189,7 @@ def to_set(table: Priced) -> str:
         f"  - name: {expert.name}\n"
         f"    api: {expert.api}\n"
         f"    model: {_quoted(expert.model)}\n"
+        f"{f'    region: {expert.region}{chr(10)}' if expert.region else ''}"
         "    price:               # USD per million tokens, from the vendor's page\n"
         "      input_per_mtok: …\n"
         "      output_per_mtok: …\n"
@@ -191,8 +200,10 @@ def to_set(table: Priced) -> str:
 
 def as_json(table: Priced) -> dict[str, object]:
     """Return a price as JSON can carry it; amounts are US dollars."""
-    worst, size = table.worst_case_nusd, table.size
-    first = table.tiers[0].prices if table.tiers else None
+    worst, size, tiers = table.worst_case_nusd, table.size, table.tiers
+    first = tiers[0].prices if tiers else None
+    if first is not None and first.source == SUBSCRIPTION:
+        worst, tiers = None, ()
     return {
         "expert": table.expert.name if table.configured else None,
         "api": table.expert.api,
@@ -208,7 +219,7 @@ def as_json(table: Priced) -> dict[str, object]:
                 },
                 "call_usd": str(tier.prices.request),
             }
-            for tier in table.tiers
+            for tier in tiers
         ],
         "tokens_in": size.tokens_in if size else None,
         "tokens_out": size.tokens_out if size else None,
@@ -228,7 +239,8 @@ def _size(
 
 def _tiers(expert: ExpertSettings, now: datetime) -> tuple[Tier, ...]:
     base = _unit_prices(expert, now, 0)
-    thresholds = [] if expert.price else _thresholds(base.model, now)
+    own = expert.price is not None or base.source == SUBSCRIPTION
+    thresholds = [] if own else price_list.thresholds(expert, expert.model, now)
     higher = (
         Tier(above_tokens=above, prices=_unit_prices(expert, now, above + 1))
         for above in thresholds
@@ -261,23 +273,6 @@ def _unit_prices(expert: ExpertSettings, now: datetime, tokens: int) -> UnitPric
         service_tier=tier if isinstance(tier, str) else None,
         speed=speed if isinstance(speed, str) else None,
     )
-
-
-def _thresholds(priced_as: str, now: datetime) -> list[int]:
-    """Return the lengths of input above which the list names other prices."""
-    from genai_prices import Usage, calc_price  # noqa: PLC0415  # 1.6 MB of data
-
-    provider, _, model = priced_as.partition(":")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a newer unit we do not use
-        found = calc_price(
-            Usage(), model, provider_id=provider, genai_request_timestamp=now
-        )
-    starts: set[int] = set()
-    for name in _LISTED:
-        price = getattr(found.model_price, name)
-        starts.update(each.start for each in getattr(price, "tiers", ()))
-    return sorted(starts)
 
 
 def _quoted(model: str) -> str:

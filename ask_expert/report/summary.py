@@ -11,7 +11,7 @@ from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.store import Ledger
 from ask_expert.reply import Status
 
-_STATUSES = frozenset(get_args(Status))
+_STATUSES = frozenset({*get_args(Status), "refused_by_expert"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +72,29 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """
+    Tries whose provider named a cost more than 1 % away from ours.
+
+    Attributes:
+        expert: Who was asked.
+        tries: How many.
+        reported_nusd: What the provider says they cost; this is what counts.
+        computed_nusd: What our prices make of the same usage.
+    """
+
+    expert: str
+    tries: int
+    reported_nusd: int
+    computed_nusd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """
     The report in numbers; money in nano-dollars, time in microseconds since 1970.
 
-    The counts of `answered` to `held_out` are disjoint and add up to `questions`.
+    The counts of `answered` to `refused_by_expert` are disjoint and add up to `questions`.
 
     Attributes:
         since_us: First instant of the questions counted; 0 is the beginning.
@@ -91,13 +109,16 @@ class Summary:
         unavailable: No expert could be asked, or none answered.
         needs_approval: Waiting for a person.
         held_out: Not sent, to have something to compare with.
+        refused_by_expert: Declined by every expert that was asked.
         cost_by_expert: What each expert's settled tries cost.
+        by_subscription: Experts that a subscription pays for.
         tokens: Tokens of the settled tries.
         outcomes: What came of the answers.
         unresolved_tries: Tries whose fate is unknown.
         unresolved_nusd: What they may have cost; budgets count it in full.
         served: Models that answered.
         price_sources: Settled tries by where their price is from.
+        disagreements: Where a provider's own cost is not what our prices make of it.
         rooms: The policy's budgets now; None when they are not known.
         zone: Time zone of the budgets' windows.
     """
@@ -114,13 +135,16 @@ class Summary:
     unavailable: int = 0
     needs_approval: int = 0
     held_out: int = 0
+    refused_by_expert: int = 0
     cost_by_expert: Mapping[str, int] = field(default_factory=dict[str, int])
+    by_subscription: frozenset[str] = frozenset()
     tokens: Tokens = field(default_factory=Tokens)
     outcomes: Outcomes = field(default_factory=Outcomes)
     unresolved_tries: int = 0
     unresolved_nusd: int = 0
     served: tuple[Served, ...] = ()
     price_sources: Mapping[str, int] = field(default_factory=dict[str, int])
+    disagreements: tuple[Disagreement, ...] = ()
     rooms: tuple[Room, ...] | None = None
     zone: tzinfo = UTC
 
@@ -166,6 +190,7 @@ def summarize(
             escalations=reads.escalated(connection, since_us),
             cached=sum(row.cached for row in by_status),
             cost_by_expert={row.expert: int(row.cost_nusd) for row in by_expert},
+            by_subscription=frozenset(row.expert for row in by_expert if row.by_plan),
             tokens=_tokens(by_expert),
             outcomes=_outcomes(reads.verdicts(connection, since_us)),
             unresolved_tries=sum(row.unresolved for row in by_expert),
@@ -183,6 +208,15 @@ def summarize(
                 row.price_source: row.tries
                 for row in reads.price_sources(connection, since_us)
             },
+            disagreements=tuple(
+                Disagreement(
+                    expert=row.expert,
+                    tries=row.tries,
+                    reported_nusd=int(row.reported_nusd),
+                    computed_nusd=int(row.computed_nusd),
+                )
+                for row in reads.disagreements(connection, since_us)
+            ),
             rooms=None if rooms is None else tuple(rooms),
             zone=zone,
             **{

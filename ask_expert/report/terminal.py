@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ask_expert.budget import Room, from_us
-from ask_expert.money import show
+from ask_expert.money import SUBSCRIPTION, show, show_paid
 from ask_expert.report.json_form import window
 from ask_expert.report.summary import Summary
 
@@ -39,18 +39,20 @@ def _questions(summary: Summary) -> Iterator[tuple[str, ...]]:
         ("answered again from the ledger", summary.cached),
         ("stayed local", summary.stay_local),
         ("refused", summary.refused),
-        ("waiting for a person", summary.needs_approval),
+        ("wanted a person's word", summary.needs_approval),
         ("held out", summary.held_out),
         ("unavailable", summary.unavailable),
+        ("declined by every expert asked", summary.refused_by_expert),
         ("pending", summary.pending),
     )
     yield from ((f"  {name}", str(count)) for name, count in counts if count)
 
 
 def _costs(summary: Summary) -> Iterator[tuple[str, ...]]:
-    yield "paid", show(summary.cost_nusd)
+    plans = summary.by_subscription
+    yield "paid", show_paid(summary.cost_nusd, by_subscription=bool(plans))
     for name, nusd in summary.cost_by_expert.items():
-        yield f"  {name}", show(nusd)
+        yield f"  {name}", show_paid(nusd, by_subscription=name in plans)
     for each in summary.served:
         if each.served != each.asked:
             served = each.served or "a model it did not name"
@@ -62,8 +64,14 @@ def _costs(summary: Summary) -> Iterator[tuple[str, ...]]:
     if summary.unresolved_tries:
         yield (
             "unresolved",
-            show(summary.unresolved_nusd),
+            show_paid(summary.unresolved_nusd, by_subscription=bool(plans)),
             f"at most, {summary.unresolved_tries} tries of unknown fate",
+        )
+    for each in summary.disagreements:
+        yield (
+            f"  {each.expert}",
+            f"reports {show(each.reported_nusd)}",
+            f"our prices make it {show(each.computed_nusd)} ({each.tries}×, over 1 %)",
         )
     tokens = summary.tokens
     yield "tokens in", f"{tokens.input:,}", f"{tokens.cached:,} from a cache"
@@ -88,13 +96,18 @@ def _outcomes(summary: Summary) -> Iterator[tuple[str, ...]]:
 def _budget(room: Room, summary: Summary) -> tuple[str, ...]:
     cap = room.cap
     name = f"{cap.scope} {window(cap, summary.zone)}"
-    of = f" ({cap.expert})" if cap.expert else ""
+    of = f" ({cap.whose})" if cap.whose else ""
     left: list[str] = []
     if room.left_nusd is not None:
         left.append(f"{show(room.left_nusd)} of {show(cap.nusd or 0)} left")
     if room.calls_left is not None:
         left.append(f"{room.calls_left} of {cap.calls} calls left")
-    spent = f"{show(room.spent_nusd)} spent"
+    if room.tokens_left is not None:
+        left.append(f"{room.tokens_left:,} of {cap.tokens:,} tokens left")
+    by_plan = bool(summary.by_subscription) and cap.nusd is None
+    spent = f"{show_paid(room.spent_nusd, by_subscription=by_plan)} spent"
+    if by_plan and not room.spent_nusd:
+        spent = SUBSCRIPTION
     if room.reserved_nusd:
         spent += f", {show(room.reserved_nusd)} reserved"
     return f"{name}{of}", "; ".join(left), "" if cap.scope == "call" else spent

@@ -11,7 +11,7 @@ from ask_expert.ledger import threads
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.export import moment
 from ask_expert.ledger.store import Ledger
-from ask_expert.money import show, usd
+from ask_expert.money import show, show_paid, usd, usd_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Line:
         counted_nusd: What the open and unresolved ones may cost at most.
         used_us: When its latest question was asked, microseconds since 1970.
         closed_us: When a person closed it; None while it is open.
+        by_subscription: A subscription pays for some of the tries.
     """
 
     id: str
@@ -36,10 +37,11 @@ class Line:
     counted_nusd: int
     used_us: int
     closed_us: int | None
+    by_subscription: bool = False
 
     def cells(self) -> tuple[str, ...]:
         """Return the line as a table shows it."""
-        cost = show(self.cost_nusd)
+        cost = show_paid(self.cost_nusd, by_subscription=self.by_subscription)
         if self.counted_nusd:
             cost += f" + up to {show(self.counted_nusd)}"
         return (
@@ -57,7 +59,8 @@ class Line:
             "thread": self.id,
             "expert": self.expert,
             "turns": self.turns,
-            "cost_usd": f"{usd(self.cost_nusd):f}",
+            "cost_usd": usd_text(self.cost_nusd, by_subscription=self.by_subscription),
+            "subscription": self.by_subscription,
             "counted_usd": f"{usd(self.counted_nusd):f}",
             "last_used_at": moment(self.used_us),
             "closed_at": None if self.closed_us is None else moment(self.closed_us),
@@ -82,6 +85,7 @@ class Said:
         cost_nusd: What its settled tries cost.
         question: What was asked, with all that was sent; None if it is not stored.
         answer: What came back; None if nothing did or it is not stored.
+        by_subscription: A subscription pays for the expert.
     """
 
     question_id: str
@@ -92,10 +96,12 @@ class Said:
     cost_nusd: int
     question: str | None
     answer: str | None
+    by_subscription: bool = False
 
     def headline(self) -> str:
         """Return the turn's title in one line."""
-        asked = f", {self.expert} for {show(self.cost_nusd)}" if self.expert else ""
+        paid = show_paid(self.cost_nusd, by_subscription=self.by_subscription)
+        asked = f", {self.expert} for {paid}" if self.expert else ""
         repeat = f" (again from {self.cached_from})" if self.cached_from else ""
         return f"{_second(self.asked_us)}  {self.question_id}: {self.status}{repeat}{asked}"
 
@@ -107,7 +113,8 @@ class Said:
             "status": self.status,
             "cached_from": self.cached_from,
             "expert": self.expert,
-            "cost_usd": f"{usd(self.cost_nusd):f}",
+            "cost_usd": usd_text(self.cost_nusd, by_subscription=self.by_subscription),
+            "subscription": self.by_subscription,
             "question": self.question,
             "answer": self.answer,
         }
@@ -156,6 +163,7 @@ def latest(ledger: Ledger, limit: int) -> list[Line]:
             turns=row.turns,
             cost_nusd=int(row.cost_nusd),
             counted_nusd=int(row.counted_nusd),
+            by_subscription=bool(row.by_plan),
             used_us=row.used_us,
             closed_us=row.closed_us,
         )
@@ -214,6 +222,7 @@ def _said(row: Row[*tuple[Any, ...]]) -> Said:
         cached_from=row.cached_from,
         expert=row.expert,
         cost_nusd=int(row.cost_nusd or 0),
+        by_subscription=bool(row.by_plan),
         question=texts.get("sent") or texts.get("question"),
         answer=row.answer,
     )

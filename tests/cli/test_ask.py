@@ -1,5 +1,8 @@
 import json
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cli.running import KEY, ask_expert, settings_for
 from tests.fakes.provider import Provider
@@ -150,3 +153,67 @@ def test_a_key_is_never_printed(home: Path) -> None:
 
     assert ended.status == 1
     assert KEY["FLAGSHIP_KEY"] not in ended.out + ended.err
+
+
+def test_a_dry_run_of_a_panel_shows_each_expert_and_the_sum(home: Path) -> None:
+    text = settings_for("http://127.0.0.1:9", policy="mine.yaml")
+    dear = text.partition("experts:\n")[2].replace("flagship\n", "dear\n")
+    broken = "  - {name: broken, api: openai_chat, model: x, extra_body: {model: y},"
+    broken += " base_url: 'http://127.0.0.1:9', price: {input_per_mtok: 1, output_per_mtok: 1}}\n"
+    (home / "settings.yaml").write_text(text + dear.replace(": 10}", ": 100}") + broken)
+    (home / "mine.yaml").write_text(
+        "name: mine\nrules: [{when: always, panel: 3}]\nbudgets: [{scope: day, usd: 5}]\n"
+    )
+
+    told = json.loads(ask_expert("ask", "--dry-run", "--json", "Why?", environ=KEY).out)
+    shown = " ".join(ask_expert("ask", "--dry-run", "Why?", environ=KEY).out.split())
+
+    each = {voice["expert"]: voice for voice in told["panel"]}
+    assert list(each) == ["flagship", "dear", "broken"]
+    sums = [each[name]["worst_case_usd"] for name in ("flagship", "dear")]
+    assert sums[1] > 9 * sums[0] > 0
+    assert told["worst_case_usd"] == pytest.approx(sum(sums))
+    assert "'model'" in each["broken"]["why_not"]
+    assert told["expert"] == "flagship"
+    assert "expert flagship" in shown
+    assert "expert dear" in shown
+    assert "for a panel of 3" in shown
+    assert "Bytes that would be sent to dear" in shown
+
+
+def test_a_dry_run_of_one_expert_has_no_panel(home: Path) -> None:
+    (home / "settings.yaml").write_text(settings_for("http://127.0.0.1:9"))
+
+    told = json.loads(ask_expert("ask", "--dry-run", "--json", "Why?", environ=KEY).out)
+
+    assert (told["panel"], told["why_not"]) == (None, None)
+
+
+def test_the_last_scan_holds_for_a_vendor_s_program_too(home: Path) -> None:
+    program, seen = home / "vendor-cli", home / "seen"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"open({str(seen)!r}, 'a').write(sys.stdin.read())\nprint('Use a lock.')\n"
+    )
+    program.chmod(0o755)
+    expert = f"{{name: plan, api: command, model: m, command: [{program}]}}"
+    (home / "settings.yaml").write_text(f"policy: mine.yaml\nexperts: [{expert}]\n")
+    (home / "mine.yaml").write_text(
+        "name: mine\notherwise: escalate\nbudgets: [{scope: day, calls: 5}]\n"
+    )
+    # A template is the user's own text, so nothing masks it before the last scan.
+    ask_expert("templates", "copy", "answer")
+    template = home / "templates" / "answer.md"
+    plain = template.read_text()
+    template.write_text(f"{plain}\nSign in with {SECRET}.\n")
+
+    leaky = json.loads(ask_expert("ask", "Why?", "--json").out)
+    unseen = not seen.exists()
+    template.write_text(plain)
+    sound = json.loads(ask_expert("ask", "Why now?", "--json").out)
+
+    assert (leaky["status"], unseen) == ("unavailable", True)
+    assert "aws_access_key" in leaky["reason"]
+    assert SECRET not in leaky["reason"]
+    assert sound["status"] == "answered"
+    assert "Why now?" in seen.read_text()

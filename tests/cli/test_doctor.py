@@ -150,3 +150,23 @@ def test_a_key_in_a_wrong_field_is_not_repeated(home: Path) -> None:
     assert items(examined, "policy")[0][1].startswith("there is no policy '«SECRET:")
     assert "there is no policy '«SECRET:" in asked.err
     assert key not in examined.out + examined.err + asked.out + asked.err
+
+
+def test_a_subscription_without_a_budget_in_calls_is_wrong(home: Path) -> None:
+    expert = "{name: plan, api: command, model: m, command: [sh]}"
+    (home / "settings.yaml").write_text(f"policy: mine.yaml\nexperts: [{expert}]\n")
+    limits = ("usd: 1", "usd: 1, calls: 2")
+    found: list[tuple[str, str]] = []
+    dry: list[str] = []
+
+    for limit in limits:
+        (home / "mine.yaml").write_text(
+            f"name: mine\notherwise: escalate\nbudgets: [{{scope: day, {limit}}}]\n"
+        )
+        found += items(ask_expert("doctor", "--json"), "expert plan")
+        dry.append(ask_expert("ask", "--dry-run", "Why?").out)
+
+    assert [state for state, _ in found] == ["wrong", "ok"]
+    missing = "no budget of the policy counts calls: add one"
+    assert [missing in message for _, message in found] == [True, False]
+    assert [missing in each for each in dry] == [True, False]

@@ -1,4 +1,5 @@
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_experts_are_listed_with_endpoint_price_source_and_key(home: Path) -> No
         "key_ready": True,
         "key_from": "variable FLAGSHIP_KEY",
         "key": "found",
+        "rests": None,
     }
     assert claude["endpoint"] == "https://api.anthropic.com"
     assert claude["price_source"].startswith("genai-prices ")
@@ -34,6 +36,22 @@ def test_experts_are_listed_with_endpoint_price_source_and_key(home: Path) -> No
     assert (odd["price_source"], odd["key_ready"]) == (None, False)
     assert "set ODD_KEY" in odd["key"]
     assert KEY["FLAGSHIP_KEY"] not in ended.out
+
+
+def test_an_expert_that_rests_is_shown_with_the_reason(home: Path) -> None:
+    with Provider() as provider:
+        (home / "settings.yaml").write_text(
+            settings_for(provider.url).replace(
+                "max_output_tokens", "break_after: 1\n    max_output_tokens"
+            )
+        )
+        provider.fail(503)
+        ask_expert("ask", "Why?", "--tried", "waiting", environ=KEY)
+
+    shown = ask_expert("experts", "list", environ=KEY)
+
+    assert re.search(r"until \d\d:\d\d:\d\dZ", shown.out)
+    assert "HTTP 503" in shown.out
 
 
 def test_the_list_for_people_says_what_is_missing(home: Path) -> None:
@@ -126,3 +144,29 @@ def test_what_a_provider_calls_itself_cannot_steer_the_terminal(home: Path) -> N
     assert "\\x1b[2Jmodel" in ended.out
     assert "\x1b" not in ended.out
     assert "\x9b" not in ended.out
+
+
+def test_one_broken_adapter_leaves_the_others_their_lines(
+    home: Path, tmp_path: Path
+) -> None:
+    added = tmp_path / "bad-1.0.dist-info"
+    added.mkdir()
+    (added / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
+    (added / "entry_points.txt").write_text("[ask_expert.experts]\nbad = badmod:Bad\n")
+    (tmp_path / "badmod.py").write_text("raise RuntimeError('boom')\n")
+    (home / "settings.yaml").write_text(
+        settings_for("http://127.0.0.1:9").replace(
+            "experts:\n", "experts:\n  - {name: odd, api: bad, model: m}\n"
+        )
+    )
+
+    ended = ask_expert(
+        "experts", "list", "--json", environ={**KEY, "PYTHONPATH": str(tmp_path)}
+    )
+
+    odd, flagship = json.loads(ended.out)
+    assert ended.status == 0
+    assert not odd["key_ready"]
+    assert "cannot be loaded (RuntimeError: boom)" in odd["key"]
+    assert "uninstall bad 1.0" in odd["key"]
+    assert flagship["key_ready"]

@@ -75,6 +75,73 @@ def test_an_approved_question_is_asked_when_it_comes_again(home: Path) -> None:
     assert len(provider.requests) == 1
 
 
+def asked_first(home: Path, url: str, *, storage: str = "redacted") -> str:
+    """Set up a policy that asks a person; return the question that waits."""
+    text = settings_for(url, policy="strict.yaml")
+    (home / "settings.yaml").write_text(f"{text}storage: {storage}\n")
+    (home / "strict.yaml").write_text("name: strict\notherwise: ask_human\n")
+    return asked("Why?")["question_id"]
+
+
+def asked(question: str, *, task: str = "login") -> dict[str, str]:
+    ended = ask_expert("ask", "--json", "--task", task, question, environ=KEY)
+    return json.loads(ended.out)
+
+
+def test_a_task_is_approved_with_all_that_it_asks_later(home: Path) -> None:
+    with Provider() as provider:
+        waits = asked_first(home, provider.url)
+
+        approved = ask_expert("approve", waits, "--for-task")
+        later = asked("Which lock?")
+        elsewhere = asked("Which font?", task="logo")
+
+    assert "all later questions of its task" in approved.out
+    assert (later["status"], elsewhere["status"]) == ("answered", "needs_approval")
+
+
+def test_a_denied_question_is_refused_until_it_is_approved_after_all(
+    home: Path,
+) -> None:
+    with Provider() as provider:
+        waits = asked_first(home, provider.url)
+
+        denied = ask_expert("approve", waits, "--deny")
+        again = asked("Why?")
+        other = asked("Which lock?")
+        sent = len(provider.requests)
+        ask_expert("approve", waits)
+        approved = asked("Why?")
+
+    assert denied.out == (
+        f"{waits} is denied: the same question is refused from now on.\n"
+    )
+    assert (again["status"], other["status"]) == ("refused", "needs_approval")
+    assert sent == 0
+    assert approved["status"] == "answered"
+
+
+def test_a_person_says_yes_or_no_but_not_both(home: Path) -> None:
+    ended = ask_expert("approve", "q_1", "--for-task", "--deny")
+
+    assert ended.status == 2
+    assert "cannot go with --for-task" in ended.err
+
+
+def test_without_stored_hashes_only_a_task_can_be_approved(home: Path) -> None:
+    with Provider() as provider:
+        waits = asked_first(home, provider.url, storage="none")
+
+        one = ask_expert("approve", waits)
+        task = ask_expert("approve", waits, "--for-task")
+        again = asked("Why?")
+
+    assert one.status == 1
+    assert "use --for-task" in one.err
+    assert task.status == 0
+    assert again["status"] == "answered"
+
+
 def test_a_question_that_waits_for_nobody_cannot_be_approved(home: Path) -> None:
     with closing(Ledger.open(home / "ledger.db")) as ledger:
         answered(ledger, "q_1")

@@ -74,6 +74,7 @@ def test_the_list_as_json_holds_dollars_as_text(home: Path) -> None:
             "expert": "flagship",
             "turns": 1,
             "cost_usd": "0.004",
+            "subscription": False,
             "counted_usd": "0",
             "last_used_at": "2026-11-22T12:00:00.000000Z",
             "closed_at": None,

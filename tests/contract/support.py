@@ -1,5 +1,6 @@
 """The five wires, each with a model of its vendor, asked at a loopback provider."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -36,9 +37,15 @@ def at(provider: Provider, wire: Wire, **facts: Any) -> ExpertSettings:
 
 
 async def ask(
-    client: httpx2.AsyncClient, expert: ExpertSettings, *, deadline_s: float = 30
+    client: httpx2.AsyncClient,
+    expert: ExpertSettings,
+    *,
+    deadline_s: float = 30,
+    watch: Callable[[int], None] | None = None,
 ) -> ExpertAnswer:
     """Send one question, once."""
     wire = wire_for(expert.api)
     request = wire.encode(expert, PROMPT, max_output_tokens=CEILING)
-    return await send(client, expert, wire, request, key=KEY, deadline_s=deadline_s)
+    return await send(
+        client, expert, wire, request, key=KEY, deadline_s=deadline_s, watch=watch
+    )

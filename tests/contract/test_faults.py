@@ -149,9 +149,11 @@ ROWS = {
     ),
 }
 CASES = [
-    pytest.param(wire, row, id=f"{wire}-{name}")
+    pytest.param(wire, row, stream, id=f"{wire}-{name}-{stream}")
     for name, row in ROWS.items()
     for wire in row.wires
+    for stream in (True, False)
+    if stream or row.meets.status == 200  # an error status is never a stream
 ]
 
 
@@ -177,13 +179,18 @@ def check(error: ExpertError, row: Row, wire: Wire) -> None:
     assert KEY not in repr(error) + repr(error.__cause__)
 
 
-@pytest.mark.parametrize(("wire", "row"), CASES)
+@pytest.mark.parametrize(("wire", "row", "stream"), CASES)
 async def test_a_fault_becomes_one_error_that_a_person_can_act_on(
-    client: httpx2.AsyncClient, provider: Provider, wire: Wire, row: Row
+    client: httpx2.AsyncClient,
+    provider: Provider,
+    wire: Wire,
+    row: Row,
+    *,
+    stream: bool,
 ) -> None:
     provider.script(row.meets)
 
-    error = await failure(client, at(provider, wire))
+    error = await failure(client, at(provider, wire, stream=stream))
 
     check(error, row, wire)
     assert len(provider.requests) == 1
@@ -227,6 +234,24 @@ async def test_the_wait_that_a_provider_asks_for_is_obeyed(
 
     assert wait_s(soon, 1, dice()) == 7
     assert wait_s(late, 1, dice()) is None
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_provider_s_clock_that_is_years_off_changes_no_wait(
+    client: httpx2.AsyncClient, provider: Provider, wire: Wire
+) -> None:
+    now, soon = "Tue, 01 Jan 2036 00:00:00 GMT", "Tue, 01 Jan 2036 00:00:07 GMT"
+    provider.fail(429, date=now, retry_after=soon)
+    provider.fail(429, date=now, retry_after="Thu, 01 Jan 1970 00:00:00 GMT")
+    provider.answer("Use a lock.", date="Thu, 01 Jan 1970 00:00:00 GMT")
+
+    error = await failure(client, at(provider, wire))
+    past = await failure(client, at(provider, wire))
+    answer = await ask(client, at(provider, wire))
+
+    assert wait_s(error, 1, dice()) == 7
+    assert (wait_s(past, 1, dice()) or 0) < 60
+    assert answer.text == "Use a lock."
 
 
 @pytest.mark.parametrize("wire", WIRES)

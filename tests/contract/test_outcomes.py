@@ -84,13 +84,14 @@ async def test_an_answer_that_is_none_is_an_outcome_and_is_charged(
     assert charge(expert, answer, NOW).nusd == 190_000
 
 
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("ending", ["blocked", "continuation"])
 async def test_gemini_s_own_endings_take_one_call(
-    client: httpx2.AsyncClient, provider: Provider, ending: Ending
+    client: httpx2.AsyncClient, provider: Provider, ending: Ending, *, stream: bool
 ) -> None:
     provider.answer("Half of", finish=ending)
 
-    answer = await ask(client, at(provider, "gemini"))
+    answer = await ask(client, at(provider, "gemini", stream=stream))
 
     found = (answer.finish, answer.text, answer.provenance.finish_reason)
     assert found in {
@@ -100,13 +101,20 @@ async def test_gemini_s_own_endings_take_one_call(
     assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("usage", ["none", "negative", "absurd"])
 async def test_usage_that_cannot_be_true_is_charged_at_the_worst_case(
-    client: httpx2.AsyncClient, provider: Provider, wire: Wire, usage: UsageShape
+    client: httpx2.AsyncClient,
+    provider: Provider,
+    wire: Wire,
+    usage: UsageShape,
+    *,
+    stream: bool,
 ) -> None:
     provider.script(Behaviour(text="Use a lock.", usage=usage))
-    expert = at(provider, wire, price={"input_per_mtok": 1, "output_per_mtok": 10})
+    price = {"input_per_mtok": 1, "output_per_mtok": 10}
+    expert = at(provider, wire, price=price, stream=stream)
     request = wire_for(wire).encode(expert, PROMPT, max_output_tokens=CEILING)
     bound = quote(expert, request.body, NOW)
 

@@ -42,14 +42,20 @@ PRIVATE = {
 
 
 def ours(wire: Wire, **facts: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Return address, headers and body of our request to the vendor itself."""
+    """Return address, headers and body of our request, in one piece unless told."""
     spoken = wire_for(wire)
     expert = an_expert(
-        **{"api": wire, "model": MODELS[wire], "effort": "high", **facts}
+        **{
+            "api": wire,
+            "model": MODELS[wire],
+            "effort": "high",
+            "stream": False,
+            **facts,
+        }
     )
     request = spoken.encode(expert, PROMPT, max_output_tokens=900)
     address = base_url(expert, spoken.default_base_url) + request.path
-    headers = {**request.headers, **spoken.auth(KEY)}
+    headers = {**request.headers, **spoken.auth(expert, KEY, url="", body=b"")}
     return address, headers, json.loads(request.body)
 
 

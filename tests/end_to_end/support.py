@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 
 PRICE = {"input_per_mtok": "1.00", "output_per_mtok": "10.00"}
 SERVE = [sys.executable, "-m", "ask_expert", "serve", "--no-daemon"]
@@ -63,16 +64,17 @@ async def connected(
     project: Path,
     *,
     mode: Literal["auto", "legacy"] = "auto",
+    person: ElicitationFnT | None = None,
     **more: str,
 ) -> AsyncGenerator[Client]:
-    """Yield a client that speaks to a server of its own over stdio."""
+    """Yield a client that speaks to a server of its own; `person` fills in its forms."""
     parameters = StdioServerParameters(
         command=SERVE[0],
         args=SERVE[1:],
         env=environment(home, **more),
         cwd=str(project),
     )
-    async with Client(parameters, mode=mode) as client:
+    async with Client(parameters, mode=mode, elicitation_callback=person) as client:
         yield client
 
 

@@ -163,33 +163,6 @@ async def test_a_server_killed_between_send_and_settle_leaves_its_money_counted_
     ]
 
 
-async def test_a_client_that_closes_its_end_mid_call_loses_nothing(
-    home: Path, tmp_path: Path
-) -> None:
-    with Provider() as provider:
-        provider.hold()
-        write_settings(home, expert(provider.url))
-        server = start(home, tmp_path)
-        greet(server)
-        call(server, "Why does it hang?")
-        await anyio.to_thread.run_sync(provider.wait_for_requests, 1)
-        assert server.stdin is not None
-        server.stdin.close()
-        server.terminate()
-        provider.release()
-        await anyio.to_thread.run_sync(server.wait)
-        assert server.stdout is not None
-        server.stdout.close()
-
-        async with connected(home, tmp_path) as client:
-            again = await ask(client, "Why does it hang?")
-
-    assert server.returncode == 0
-    assert rows(home, "SELECT state FROM tries") == [("settled",)]
-    assert (again["status"], again["cached"]) == ("answered", True)
-    assert len(provider.requests) == 1
-
-
 async def test_a_cancelled_call_that_was_sent_is_finished_and_kept(
     home: Path, tmp_path: Path
 ) -> None:

@@ -115,7 +115,8 @@ async def test_a_refusal_stays_a_refusal_when_it_is_asked_again(
             second = await ask(client, "Why?")
 
     assert {first["status"], second["status"]} == {"unavailable"}
-    assert rows(home, "SELECT DISTINCT status FROM questions") == [("unavailable",)]
+    found = rows(home, "SELECT DISTINCT status FROM questions")
+    assert found == [("refused_by_expert",)]
 
 
 async def test_after_a_sigterm_paid_calls_are_finished_and_no_new_one_is_begun(

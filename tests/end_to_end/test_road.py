@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Literal
 
-import anyio
-import anyio.to_thread
 import pytest
 from mcp import Client
 
@@ -249,29 +247,6 @@ async def _poll(client: Client, question_id: str) -> dict[str, object]:
         if result.structured_content["status"] != "pending":
             return dict(result.structured_content)
     raise TimeoutError(question_id)
-
-
-async def test_two_clients_with_the_same_question_pay_once(
-    home: Path, tmp_path: Path
-) -> None:
-    replies: list[dict[str, object]] = []
-    with Provider() as provider:
-        provider.hold()
-        write_settings(home, expert(provider.url))
-
-        async def one() -> None:
-            async with connected(home, tmp_path) as client:
-                replies.append(await ask(client, "Why does it hang?"))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(one)
-            tasks.start_soon(one)
-            await anyio.to_thread.run_sync(provider.wait_for_requests, 1)
-            provider.release()
-
-    assert [reply["status"] for reply in replies] == ["answered", "answered"]
-    assert sorted(bool(reply.get("cached")) for reply in replies) == [False, True]
-    assert len(provider.requests) == 1
 
 
 async def test_a_person_approves_what_the_policy_will_not(

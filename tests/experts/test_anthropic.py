@@ -34,7 +34,9 @@ def decode(body: object) -> ExpertAnswer:
 
 
 def test_the_request_names_version_ceiling_and_system() -> None:
-    request = WIRE.encode(claude(effort="minimal"), PROMPT, max_output_tokens=900)
+    expert = claude(effort="minimal", stream=False)
+
+    request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
     assert (request.path, dict(request.headers), request.body.decode()) == snapshot(
         (
@@ -64,8 +66,26 @@ def test_a_base_url_may_or_may_not_end_in_v1(base_url: str, path: str) -> None:
     assert request.path == path
 
 
+def test_a_thread_is_cached_up_to_its_last_question_only_where_asked() -> None:
+    kept = {"cache_control": {"type": "ephemeral"}}
+
+    plain = json.loads(WIRE.encode(claude(), PROMPT, max_output_tokens=9).body)
+    cached = json.loads(
+        WIRE.encode(claude(cache_threads=True), PROMPT, max_output_tokens=9).body
+    )
+
+    question = plain["messages"][-1]
+    assert "cache_control" not in str(plain)
+    assert cached["system"] == [{"type": "text", "text": "Help.", **kept}]
+    assert cached["messages"][:-1] == plain["messages"][:-1]
+    assert cached["messages"][-1] == {
+        "role": "user",
+        "content": [{"type": "text", "text": question["content"], **kept}],
+    }
+
+
 def test_the_key_goes_into_its_own_header() -> None:
-    assert WIRE.auth("k") == {"x-api-key": "k"}
+    assert WIRE.auth(an_expert(), "k", url="", body=b"") == {"x-api-key": "k"}
 
 
 def test_input_never_includes_what_was_cached() -> None:
@@ -192,7 +212,6 @@ def test_thinking_that_used_up_the_room_leaves_an_empty_answer() -> None:
         reply(content="Hi."),
         reply(content=[{"type": "text", "text": 5}]),
         reply(content=[{"type": "text"}]),
-        reply(stop_reason=5),
     ],
 )
 def test_a_reply_without_an_answer_may_have_been_billed(body: object) -> None:
@@ -200,6 +219,22 @@ def test_a_reply_without_an_answer_may_have_been_billed(body: object) -> None:
         decode(body)
 
     assert caught.value.billed == "unknown"
+
+
+@pytest.mark.parametrize("wrong", [5, True, "x", [], {"category": 5}])
+def test_a_fact_of_the_wrong_type_is_as_good_as_not_told(wrong: object) -> None:
+    named = dict.fromkeys(("id", "model"), wrong if wrong != "x" else 5)
+
+    answer = decode(reply(**named, stop_details=wrong))
+
+    assert (answer.text, answer.provenance.finish_reason) == ("Hi.", "end_turn")
+    assert answer.provenance.served_model is None
+
+
+def test_an_end_of_the_wrong_type_leaves_the_text() -> None:
+    answer = decode(reply(stop_reason=5))
+
+    assert (answer.text, answer.finish) == ("Hi.", "other")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from decimal import Decimal
 import pytest
 
 from ask_expert.errors import ConfigError
-from ask_expert.experts.registry import WIRES, wire_for
+from ask_expert.experts.registry import wire_for
 from ask_expert.experts.wire import WireRequest
 from ask_expert.question import Prompt, Turn
 from tests.experts.support import PROMPT, an_expert
+
+WIRES = ("openai_chat", "openai_responses", "anthropic", "gemini", "openrouter")
 
 
 def encode(
@@ -90,12 +92,24 @@ def test_extra_headers_are_sent_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("api", WIRES)
-def test_no_sampling_parameter_and_no_stream_is_ever_sent(api: str) -> None:
+def test_no_sampling_parameter_is_ever_sent(api: str) -> None:
     body = json.loads(encode(api, effort="high").body)
 
     keys = set(body) | set(body.get("generationConfig", {}))
     assert not {"temperature", "top_p", "topP", "top_k", "topK", "seed"} & keys
-    assert "stream" not in keys
+
+
+@pytest.mark.parametrize("api", WIRES)
+def test_a_stream_is_asked_for_unless_the_settings_say_no(api: str) -> None:
+    pieces = encode(api)
+    whole = encode(api, stream=False)
+
+    assert (pieces.streams, whole.streams) == (True, False)
+    assert pieces.headers["accept"] == "text/event-stream, application/json"
+    assert whole.headers["accept"] == "application/json"
+    assert "stream" not in f"{whole.path} {json.loads(whole.body)}"
+    asked = json.loads(pieces.body).get("stream") or "alt=sse" in pieces.path
+    assert asked is True
 
 
 @pytest.mark.parametrize("api", WIRES)

@@ -50,7 +50,9 @@ def usage(**counts: Any) -> Usage:
 
 
 def test_a_question_is_spelt_in_google_s_words() -> None:
-    request = WIRE.encode(asked(effort="high"), PROMPT, max_output_tokens=900)
+    expert = asked(effort="high", stream=False)
+
+    request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
     assert (request.path, dict(request.headers), request.body.decode()) == snapshot(
         (
@@ -62,7 +64,7 @@ def test_a_question_is_spelt_in_google_s_words() -> None:
 
 
 def test_the_key_travels_in_google_s_own_header() -> None:
-    assert WIRE.auth("k") == {"x-goog-api-key": "k"}
+    assert WIRE.auth(an_expert(), "k", url="", body=b"") == {"x-goog-api-key": "k"}
 
 
 @pytest.mark.parametrize(
@@ -76,9 +78,14 @@ def test_the_key_travels_in_google_s_own_header() -> None:
     ],
 )
 def test_a_version_in_the_address_is_not_doubled(base: str | None, path: str) -> None:
-    expert = asked(model="m", base_url=base)
+    expert = asked(model="m", base_url=base, stream=False)
+    streamed = asked(model="m", base_url=base)
 
-    assert WIRE.encode(expert, PROMPT, max_output_tokens=9).path == path
+    found = WIRE.encode(expert, PROMPT, max_output_tokens=9).path
+    pieces = WIRE.encode(streamed, PROMPT, max_output_tokens=9).path
+
+    verb = "streamGenerateContent?alt=sse"
+    assert (found, pieces) == (path, path.replace("generateContent", verb))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,9 @@ def test_a_version_in_the_address_is_not_doubled(base: str | None, path: str) ->
     ],
 )
 def test_a_model_s_name_is_quoted_for_its_path(model: str, quoted: str) -> None:
-    path = WIRE.encode(asked(model=model), PROMPT, max_output_tokens=9).path
+    expert = asked(model=model, stream=False)
+
+    path = WIRE.encode(expert, PROMPT, max_output_tokens=9).path
 
     assert path == f"/v1/models/{quoted}:generateContent"
 
@@ -293,9 +302,7 @@ def test_a_blocked_prompt_is_an_outcome_and_no_error() -> None:
         reply(candidates=[candidate()]),
         reply(candidates=[candidate({"text": "  "})]),
         reply(candidates=[candidate({"text": 5})]),
-        reply(candidates=[candidate({"text": "Hi."}, reason=5)]),  # type: ignore[arg-type]
         reply(candidates=[{"content": {"parts": "Hi."}}]),
-        reply(modelVersion=5),
         reply(candidates=[candidate(reason="MALFORMED_RESPONSE")]),
     ],
 )
@@ -314,3 +321,14 @@ def test_an_error_inside_a_success_keeps_its_meaning() -> None:
         decode({"error": {"code": 503, "message": "Later.", "status": "UNAVAILABLE"}})
 
     assert caught.value.billed == "unknown"
+
+
+@pytest.mark.parametrize("wrong", [5, True, [], {"blockReason": 5}])
+def test_a_fact_of_the_wrong_type_is_as_good_as_not_told(wrong: Any) -> None:
+    facts = dict.fromkeys(("modelVersion", "responseId", "promptFeedback"), wrong)
+    said = [candidate({"text": "Hi."}, reason=wrong)]
+
+    answer = decode(reply(**facts, candidates=said))
+
+    assert (answer.text, answer.finish) == ("Hi.", "other")
+    assert answer.provenance.served_model is None

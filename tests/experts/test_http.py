@@ -1,7 +1,8 @@
 import gzip
+import json
 import socket
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 import anyio.to_thread
@@ -388,9 +389,159 @@ async def test_broken_or_unasked_compression_may_hide_a_billed_answer(
     assert error.billed == "unknown"
 
 
+def event_stream(*parts: bytes, status: int = 200) -> httpx2.AsyncClient:
+    class Parts(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in parts:
+                yield part
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        headers = {"content-type": "text/event-stream"}
+        return httpx2.Response(status, headers=headers, stream=Parts())
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(reply))
+
+
+def delta(text: str, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
+
+
+async def test_a_stream_cut_up_in_any_way_is_read() -> None:
+    stream = b"\xef\xbb\xbf" + delta("Grüße ") + delta("🧠", "stop")
+    one_by_one = [bytes([each]) for each in stream]
+
+    async with event_stream(*one_by_one) as client:
+        answer = await ask(client, an_expert())
+
+    assert (answer.text, answer.finish) == ("Grüße 🧠", "stop")
+    assert answer.first_token_us is not None
+
+
+async def test_a_stream_is_read_although_none_was_asked_for() -> None:
+    async with event_stream(delta("Hi.", "stop")) as client:
+        answer = await ask(client, an_expert(stream=False))
+
+    assert answer.text == "Hi."
+
+
+async def test_an_error_status_is_one_whatever_the_content_type() -> None:
+    async with event_stream(b'{"error":{"message":"No."}}', status=429) as client:
+        error = await failure(client, an_expert())
+
+    assert isinstance(error, ExpertUnavailableError)
+    assert (error.billed, error.http_status) == ("no", 429)
+
+
+async def test_blank_text_is_no_answer_to_keep() -> None:
+    async with event_stream(delta(" \n"), delta("\t")) as client:
+        error = await failure(client, an_expert())
+
+    assert isinstance(error, ExpertReplyError)
+    assert "the reply ended early; it may have been billed" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("last", "text", "what"),
+    [
+        (delta("x", "stop").rstrip(), "Hi.x", "stop"),
+        (delta("x", "stop")[:-9], "Hi.", "stream ended early"),
+        (b'data: {"error":{"message":"Full."}}', "Hi.", "stream broke: Full."),
+    ],
+)
+async def test_a_last_event_without_its_blank_line_counts_if_it_is_whole(
+    last: bytes, text: str, what: str
+) -> None:
+    async with event_stream(delta("Hi."), last) as client:
+        answer = await ask(client, an_expert())
+
+    assert (answer.text, answer.provenance.finish_reason) == (text, what)
+
+
+async def test_a_stream_without_an_event_is_an_early_end() -> None:
+    async with event_stream(b": hello\n\n") as client:
+        error = await failure(client, an_expert())
+
+    assert isinstance(error, ExpertReplyError)
+    assert error.billed == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("parts", "most"),
+    [
+        ([b"data: " + b"x" * 5000] * 1700, "8,000,000"),
+        ([b": " + b"x" * 5000 + b"\n\n"] * 1700, "8,000,000"),
+        ([delta("x" * 100_000)] * 100, "8,000,000"),
+        ([delta("") + b": " + b"x" * 900_000 + b"\n\n"] * 120, "100,000,000"),
+    ],
+)
+async def test_a_stream_without_measure_is_broken_off_with_what_it_said(
+    parts: list[bytes], most: str
+) -> None:
+    async with event_stream(delta("Hi."), *parts) as client:
+        answer = await ask(client, an_expert())
+
+    assert answer.finish == "partial"
+    assert answer.text.startswith("Hi.")
+    what = f"stream broke: it is larger than {most} bytes"
+    assert answer.provenance.finish_reason == what
+
+
 async def test_a_status_counts_even_when_its_body_cannot_be_read() -> None:
     async with served(b"no gzip", "gzip", status=429) as client:
         error = await failure(client, an_expert())
 
     assert isinstance(error, ExpertUnavailableError)
     assert (error.billed, error.http_status) == ("no", 429)
+
+
+def quoted(
+    said: str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> httpx2.AsyncClient:
+    """Answer with this as the text, or the error's message, JSON as it stands."""
+    text = f'"finish_reason":"stop","message":{{"content":"{said}"}}'
+    body = f'{{"choices":[{{{text}}}],"error":null}}'
+    if status != 200:
+        body = f'{{"error":{{"message":"{said}"}}}}'
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        stream = httpx2.ByteStream(body.encode())
+        return httpx2.Response(status, headers=headers, stream=stream)
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(reply))
+
+
+ESCAPED = "".join(f"\\u{ord(each):04x}" for each in KEY)
+
+
+@pytest.mark.parametrize("said", [ESCAPED, f"{KEY[:9]}\\u200b{KEY[9:]}"])
+async def test_a_key_in_disguise_is_taken_out_before_an_error_is_cut(said: str) -> None:
+    async with quoted(f"{'x' * 280} {said}", 400) as client:
+        error = await failure(client, an_expert())
+    async with quoted(f"Yours is {said}.") as client:
+        answer = await ask(client, an_expert())
+
+    assert "x [key]." in str(error)
+    assert answer.text == "Yours is [key]."
+
+
+async def test_a_key_in_a_header_s_name_or_value_is_taken_out() -> None:
+    headers = {f"x-ratelimit-{KEY}": "1", "x-ratelimit-left": KEY, "x-request-id": KEY}
+
+    async with quoted("Hi.", headers=headers) as client:
+        told = (await ask(client, an_expert())).provenance
+
+    assert told.request_id == "[key]"
+    assert told.rate_limits == {"x-ratelimit-[key]": "1", "x-ratelimit-left": "[key]"}
+
+
+@pytest.mark.parametrize("target", [f"https://{KEY}.example/x", "http://[nowhere"])
+async def test_a_redirect_to_a_key_or_to_nowhere_is_told_without_it(
+    target: str,
+) -> None:
+    async with quoted("", 307, {"location": target}) as client:
+        error = await failure(client, an_expert())
+
+    assert isinstance(error, ExpertRejectedError)
+    assert "HTTP 307: redirected, which is not followed" in str(error)
+    assert KEY.lower() not in str(error).lower()

@@ -110,6 +110,23 @@ def test_the_variable_of_each_vendor_is_known() -> None:
     assert variable(an_expert(base_url="https://gateway.example/v1")) is None
 
 
+@pytest.mark.parametrize("api", ["bedrock", "vertex_anthropic", "vertex_gemini"])
+def test_a_cloud_s_library_finds_its_own_credentials(api: str) -> None:
+    expert = an_expert(api=api, region="us-east5")
+
+    assert key_for(expert, {"OPENAI_API_KEY": KEY, "GEMINI_API_KEY": KEY}) is None
+
+
+@pytest.mark.parametrize("api", ["bedrock", "vertex_anthropic", "vertex_gemini"])
+def test_a_variable_that_is_named_for_a_cloud_must_hold_something(api: str) -> None:
+    expert = an_expert(api=api, region="us-east5", key_env="MY_KEY")
+
+    assert key_for(expert, {"MY_KEY": KEY}) == KEY
+    with pytest.raises(ConfigError) as caught:
+        key_for(expert, {})
+    assert str(caught.value) == "expert 'flagship' has no key: set MY_KEY."
+
+
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
 def test_a_malformed_key_is_refused_and_never_shown(key: str) -> None:
     with pytest.raises(ConfigError) as read:

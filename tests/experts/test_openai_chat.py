@@ -49,7 +49,9 @@ def usage(**counts: Any) -> Usage:
 
 
 def test_openai_itself_is_asked_privately_and_with_its_newest_keys() -> None:
-    request = WIRE.encode(an_expert(effort="high"), PROMPT, max_output_tokens=900)
+    expert = an_expert(effort="high", stream=False)
+
+    request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
     assert (request.path, dict(request.headers), request.body.decode()) == snapshot(
         (
@@ -61,7 +63,7 @@ def test_openai_itself_is_asked_privately_and_with_its_newest_keys() -> None:
 
 
 def test_a_compatible_server_is_sent_only_what_all_of_them_know() -> None:
-    expert = an_expert(base_url="http://127.0.0.1:9/v1", model="qwen")
+    expert = an_expert(base_url="http://127.0.0.1:9/v1", model="qwen", stream=False)
 
     request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
@@ -75,7 +77,22 @@ def test_azure_takes_the_new_ceiling_but_not_openai_s_own_keys() -> None:
 
     body = json.loads(WIRE.encode(expert, PROMPT, max_output_tokens=7).body)
 
-    assert sorted(body) == ["max_completion_tokens", "messages", "model"]
+    assert sorted(body) == [
+        "max_completion_tokens",
+        "messages",
+        "model",
+        "stream",
+        "stream_options",
+    ]
+
+
+def test_a_stream_is_asked_for_with_its_usage() -> None:
+    request = WIRE.encode(an_expert(), PROMPT, max_output_tokens=7)
+
+    body = json.loads(request.body)
+    assert request.streams
+    assert request.headers["accept"] == "text/event-stream, application/json"
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
 
 
 def test_an_answer_keeps_who_served_it() -> None:
@@ -200,8 +217,6 @@ def test_every_reason_to_stop_has_a_word(
         reply(choices=choice(None, "stop")),
         reply(choices=choice("  ", "stop")),
         reply(choices=choice(5, "stop")),
-        reply(choices=choice("Hi.", 5)),  # type: ignore[arg-type]
-        reply(model=5),
     ],
 )
 def test_a_reply_that_makes_no_sense_may_have_been_billed(body: object) -> None:
@@ -242,7 +257,37 @@ def test_with_the_user_s_own_upstream_key_both_bills_are_added() -> None:
     assert answer.reported_cost_usd == Decimal("0.021")
 
 
-@pytest.mark.parametrize("cost", [-1, True, "0", None, {"total": 1}])
+@pytest.mark.parametrize("wrong", [5, True, [], {"a": 1}])
+def test_a_fact_of_the_wrong_type_is_as_good_as_not_told(wrong: Any) -> None:
+    named = dict.fromkeys(
+        ("id", "model", "provider", "service_tier", "system_fingerprint"), wrong
+    )
+
+    odd = decode(reply(**named, choices=choice("Hi.", wrong, wrong)))
+
+    assert (odd.text, odd.finish) == ("Hi.", "other")
+    assert odd.provenance.served_model is None
+    assert odd.provenance.service_tier is None
+
+
+@pytest.mark.parametrize("read", [0, 7])
+def test_an_output_of_nothing_beside_a_text_is_not_believed(read: int) -> None:
+    found = decode(reply(usage={"prompt_tokens": read, "completion_tokens": 0})).usage
+
+    assert found.source == "partial"
+    assert found.input_tokens == read
+    assert found.output_tokens > 0
+
+
+def test_an_exponent_beyond_all_numbers_spoils_no_answer() -> None:
+    body = json.dumps(reply()).replace("{", '{"x": 1e9999999999999999999, ', 1)
+
+    assert decode(body.encode()).text == decode(reply()).text
+
+
+@pytest.mark.parametrize(
+    "cost", [-1, True, "0", None, {"total": 1}, 1e30, 1e308, 10**30, 10_000.01]
+)
 def test_a_cost_that_is_no_amount_is_not_believed(cost: object) -> None:
     counts = {**reply()["usage"], "cost": cost}
 

@@ -47,7 +47,7 @@ def decode(body: object) -> ExpertAnswer:
 
 
 def test_openai_itself_is_told_to_keep_nothing() -> None:
-    expert = an_expert(api="openai_responses", effort="low")
+    expert = an_expert(api="openai_responses", effort="low", stream=False)
 
     request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
@@ -66,6 +66,21 @@ def test_another_server_of_this_wire_is_told_to_keep_nothing_too() -> None:
 
     assert body["store"] is False
     assert "prompt_cache_options" not in body
+
+
+def test_another_server_gets_earlier_answers_in_the_form_that_llama_cpp_reads() -> None:
+    expert = an_expert(api="openai_responses", base_url="http://localhost:8000/v1")
+
+    body = json.loads(WIRE.encode(expert, PROMPT, max_output_tokens=9).body)
+
+    question, answer, follow_up = body["input"]
+    assert answer == {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": PROMPT.turns[1].text}],
+    }
+    assert question == {"role": "user", "content": PROMPT.turns[0].text}
+    assert follow_up == {"role": "user", "content": PROMPT.turns[2].text}
 
 
 def test_all_texts_of_all_messages_are_the_answer() -> None:

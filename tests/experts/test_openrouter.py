@@ -60,7 +60,9 @@ def failed(body: object) -> ExpertError:
 
 
 def test_a_question_is_routed_privately_and_to_one_model() -> None:
-    request = WIRE.encode(asked(effort="max"), PROMPT, max_output_tokens=900)
+    expert = asked(effort="max", stream=False)
+
+    request = WIRE.encode(expert, PROMPT, max_output_tokens=900)
 
     assert (request.path, request.body.decode()) == snapshot(
         (
@@ -154,6 +156,12 @@ def test_a_cost_with_counts_that_cannot_be_true_is_not_compared() -> None:
 
     assert found.nusd == 15_100_000
     assert found.detail == {"reported_cost_usd": "0.0151", "usage": "estimated"}
+
+
+def test_a_cost_that_no_call_can_have_is_worked_out_from_the_list() -> None:
+    absurd, absent = decode(reply(cost=1e30)), decode(reply())
+
+    assert charge(asked(), absurd, NOW) == charge(asked(), absent, NOW)
 
 
 def test_a_missing_cost_is_worked_out_from_the_list() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -201,6 +202,100 @@ def test_unknown_usage_is_charged_at_what_is_assumed_and_says_so() -> None:
     # 100 × $1.25/M + 1,000 × $10/M
     assert found.nusd == 125_000 + 10_000_000
     assert found.detail["usage"] == "estimated"
+
+
+def broken(used: dict[str, Any], **facts: Any) -> ExpertAnswer:
+    return answered({**used, "source": "partial"}, finish="partial", **facts)
+
+
+def test_a_reply_that_broke_off_is_charged_with_its_input_and_the_whole_ceiling() -> (
+    None
+):
+    used = tokens(1000, 5, cache_read_tokens=600)
+
+    cost = charge(
+        SOL, broken(used), NOW, assumed_input_tokens=9000, assumed_output_tokens=500
+    )
+
+    # 1,000 × $2/M + 600 × $0.10/M + 500 × $10/M
+    assert cost.nusd == 2_000_000 + 60_000 + 5_000_000
+    assert cost.detail["usage"] == "partial"
+
+
+def test_a_reply_that_broke_off_never_costs_less_than_it_told() -> None:
+    cost = charge(SOL, broken(tokens(0, 700)), NOW, assumed_output_tokens=500)
+
+    assert cost.nusd == 7_000_000
+
+
+@pytest.mark.parametrize(("reported", "expected"), [("0.001", 5), ("0.02", 20)])
+@pytest.mark.parametrize("source", ["partial", "estimated"])
+def test_a_provider_s_own_figure_does_not_lower_the_cost_of_a_broken_stream(
+    source: str, reported: str, expected: int
+) -> None:
+    answer = answered(
+        {**tokens(0, 5), "source": source},
+        finish="partial",
+        reported_cost_usd=Decimal(reported),
+    )
+
+    cost = charge(SOL, answer, NOW, assumed_output_tokens=500)
+
+    assert cost.nusd == expected * 1_000_000
+    assert cost.detail["reported_cost_usd"] == reported
+
+
+@given(
+    read=st.integers(0, 900),
+    told=st.integers(0, 600),
+    thought=st.integers(0, 600),
+    billed=st.integers(0, 500),
+    expert=st.sampled_from([SOL, OPUS, HAIKU, ARGON, OWN]),
+)
+def test_no_broken_stream_is_charged_below_what_may_be_billed(
+    read: int, told: int, thought: int, billed: int, expert: ExpertSettings
+) -> None:
+    answer = broken(tokens(read, told, reasoning_tokens=thought))
+
+    cost = charge(expert, answer, NOW, assumed_output_tokens=500)
+
+    assert cost.nusd >= nusd(expert, answered(tokens(read, billed)))
+
+
+@pytest.mark.parametrize(
+    ("source", "output"), [("provider", 3), ("partial", 500), ("estimated", 500)]
+)
+def test_an_input_of_nothing_is_taken_at_its_most(source: str, output: int) -> None:
+    used = answered(tokens(0, 3, source=source))
+
+    found = charge(OWN, used, NOW, assumed_input_tokens=100, assumed_output_tokens=500)
+
+    # 100 × $1.25/M
+    assert found.nusd == 125_000 + output * 10_000
+
+
+def test_an_input_that_was_all_cached_is_told() -> None:
+    used = answered(tokens(0, 3, cache_read_tokens=10))
+
+    found = charge(OWN, used, NOW, assumed_input_tokens=100)
+
+    assert found.nusd == 10 * 1_250 + 3 * 10_000
+
+
+def test_a_text_longer_than_the_ceiling_is_charged_as_long_as_it_may_be() -> None:
+    used = replace(broken(tokens(1000, 1)), text="9" * 700)
+
+    cost = charge(SOL, used, NOW, assumed_output_tokens=500)
+
+    assert cost.nusd == 2_000_000 + 7_000_000
+
+
+def test_a_cost_beside_an_output_that_is_not_believed_does_not_lower_ours() -> None:
+    used = answered(tokens(1000, 3, source="partial"), reported_cost_usd=Decimal(0))
+
+    cost = charge(SOL, used, NOW, assumed_output_tokens=500)
+
+    assert cost.nusd == 2_000_000 + 5_000_000
 
 
 def test_usage_that_the_provider_named_is_not_replaced_by_an_assumption() -> None:

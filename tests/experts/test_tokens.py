@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ask_expert.experts import tokens
-from ask_expert.experts.tokens import text_bound, upper_bound_tokens
+from ask_expert.experts.tokens import (
+    likely_tokens,
+    prompt_bound,
+    text_bound,
+    upper_bound_tokens,
+)
+from ask_expert.question import Prompt, Turn
 
 BLOB = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(64))
 CODE = Path(tokens.__file__).read_text(encoding="utf-8")
@@ -77,6 +83,34 @@ def test_every_message_has_its_overhead() -> None:
     )
 
     assert more >= 16
+
+
+@pytest.mark.parametrize("kind", ["English", "Python", "JSON", "Chinese"])
+def test_what_is_likely_is_near_what_was_measured(kind: str) -> None:
+    text, bytes_per_token = SAMPLES[kind]
+    data = text.encode()
+
+    measured = len(data) / bytes_per_token
+
+    assert 0.9 * measured < likely_tokens(data) < 2.1 * measured
+
+
+@given(st.binary(max_size=500))
+def test_what_is_likely_is_never_above_the_bound(data: bytes) -> None:
+    assert likely_tokens(data) <= text_bound(data)
+
+
+@given(st.text(), st.lists(st.text(), max_size=4))
+def test_a_prompt_s_bound_holds_for_all_its_texts(
+    system: str, texts: list[str]
+) -> None:
+    turns = tuple(Turn(role="user", text=text) for text in texts)
+    data = "".join((system, *texts)).encode(errors="replace")
+
+    bound = prompt_bound(Prompt(system=system, turns=turns))
+
+    assert bound >= text_bound(data) - len(turns)
+    assert bound <= len(data) + 16 * len(turns)
 
 
 def test_ten_megabytes_are_bounded_at_once() -> None:

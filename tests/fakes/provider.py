@@ -14,17 +14,13 @@ takes a JSON list of behaviours.
 
 import argparse
 import contextlib
-import gzip
 import json
-import os
 import socket
-import struct
 import sys
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, fields
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,7 +28,7 @@ from typing import Any, Self
 if not __package__:  # run as a script, from any folder
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.fakes.replies import answer, error_in_success
+from tests.fakes.playing import Player
 from tests.fakes.shapes import (
     BASES,
     WIRES,
@@ -40,8 +36,6 @@ from tests.fakes.shapes import (
     Received,
     Wire,
     complaint,
-    error_body,
-    vendor_headers,
 )
 
 _GATE_S = 60.0
@@ -227,7 +221,7 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(each)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Player):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -235,18 +229,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  # the library's name
         if self.path == "/_fake/state":
-            self._send_json(200, self.server.provider.state())
+            self.send_json(200, self.server.provider.state())
         else:
-            self._send_json(404, {"error": {"message": "not here", "code": None}})
+            self.send_json(404, {"error": {"message": "not here", "code": None}})
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  # the library's name
         provider = self.server.provider
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if self.path.startswith("/_fake/"):
             _control(provider, self.path, body)
-            self._send_json(200, {})
+            self.send_json(200, {})
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         received = Received(method="POST", path=self.path, headers=headers, body=body)
@@ -257,105 +251,11 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = complaint(wire, received, provider.key)
         if wrong is not None:
             behaviour = wrong
+        self.date = behaviour.date
+        self.stopping = provider.stopping
         if behaviour.status == 200 and behaviour.fault != "redirect":
             provider.charge(number, behaviour)
-        self._play(wire or "openai_chat", received, number, behaviour)
-
-    def _play(
-        self, wire: Wire, received: Received, number: int, behaviour: Behaviour
-    ) -> None:
-        if behaviour.fault is not None:
-            self._misbehave(wire, received, number, behaviour)
-        elif behaviour.status != 200:
-            self._send_error(wire, number, behaviour)
-        else:
-            body = answer(wire, received, number, behaviour)
-            self._send_json(200, body, vendor_headers(wire, number))
-
-    def _send_error(self, wire: Wire, number: int, behaviour: Behaviour) -> None:
-        headers = vendor_headers(wire, number)
-        if behaviour.retry_after is not None and wire != "gemini":
-            headers["retry-after"] = behaviour.retry_after
-        if behaviour.raw_error is not None:
-            self._send(behaviour.status, behaviour.raw_error.encode(), headers)
-        else:
-            self._send_json(
-                behaviour.status, error_body(wire, number, behaviour), headers
-            )
-
-    def _misbehave(
-        self, wire: Wire, received: Received, number: int, behaviour: Behaviour
-    ) -> None:
-        whole = json.dumps(answer(wire, received, number, behaviour)).encode()
-        headers = vendor_headers(wire, number)
-        html = {"content-type": "text/html"}
-        match behaviour.fault:
-            case "cut":
-                self._send(200, whole[: len(whole) // 2], headers, claim=len(whole))
-                self.close_connection = True
-            case "reset":
-                self._reset()
-            case "invalid_json" | "empty" | "huge" as fault:
-                broken = {"invalid_json": whole[:-2] + b"]]", "huge": _HUGE}
-                self._send(200, broken.get(fault, b""), headers)
-            case "html":
-                status = behaviour.status
-                self._send(status, b"<html><h1>Bad gateway</h1></html>", html)
-            case "empty_choices":
-                empty = answer(wire, received, number, behaviour)
-                empty.update({key: [] for key in _LISTS if key in empty})
-                self._send_json(200, empty, headers)
-            case "redirect":
-                elsewhere = f"{self.server.provider.url}/away"
-                self._send(307, b"", {"location": behaviour.location or elsewhere})
-            case "error_in_success" | "error_in_choice":
-                body = error_in_success(wire, received, number, behaviour)
-                self._send_json(200, body, headers)
-            case "gzip_bomb":
-                self._send(200, _bomb(), {**headers, "content-encoding": "gzip"})
-            case _:
-                self._drip(whole, headers)
-
-    def _reset(self) -> None:
-        """Close with a TCP reset: a lingering time of zero makes one."""
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        os.close(self.connection.detach())
-        self.close_connection = True
-
-    def _drip(self, body: bytes, headers: dict[str, str]) -> None:
-        self._send(200, b"", headers, claim=len(body) * 1000)
-        while not self.server.provider.stopping.wait(0.02):
-            self.wfile.write(b" ")
-
-    def _send_json(
-        self, status: int, body: object, headers: dict[str, str] | None = None
-    ) -> None:
-        self._send(status, json.dumps(body).encode(), headers or {})
-
-    def _send(
-        self,
-        status: int,
-        body: bytes,
-        headers: dict[str, str],
-        *,
-        claim: int | None = None,
-    ) -> None:
-        self.send_response(status)
-        for name, value in {"content-type": "application/json", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body) if claim is None else claim))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-_HUGE = b'"' + b"x" * 9_000_000 + b'"'
-_LISTS = ("choices", "output", "content", "candidates")
-
-
-@cache
-def _bomb() -> bytes:
-    return gzip.compress(b"\0" * 64_000_000)
+        self.play(wire or "openai_chat", received, number, behaviour)
 
 
 def _control(provider: Provider, path: str, body: bytes) -> None:

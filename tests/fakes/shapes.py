@@ -24,6 +24,22 @@ Fault = Literal[
     "gzip_bomb",  # 64 MB of zeros in 64 kB
     "huge",  # 9 MB of plain JSON
     "slow_loris",  # headers, then a byte now and then, for ever
+    # From here on, what befalls a stream; a reply in one piece is spared.
+    "ignores_stream",  # the reply comes in one piece all the same
+    "stream_gzip",  # a good stream, compressed
+    "stream_gzip_bomb",
+    "stream_comments",  # signs of life and nothing else, for ever
+    "stream_cut_first",  # the connection ends before the first text
+    "stream_cut",  # the connection ends in the middle of the text
+    "stream_cut_before_counts",  # the text is whole, its usage never comes
+    "stream_ends_early",  # a proper end of the body in the middle of the text
+    "stream_reset",  # TCP reset in the middle of the text
+    "stream_stall",  # nothing more comes in the middle of the text
+    "stream_stays_open",  # whole, and the connection is held open
+    "stream_error_first",  # the provider reports an error before the first text
+    "stream_error_after",  # the same in the middle of the text
+    "stream_garbage_first",  # an event that is no JSON before the first text
+    "stream_garbage",  # the same in the middle of the text
 ]
 Finish = Literal[
     "stop", "length", "refusal", "content_filter", "failed", "blocked", "continuation"
@@ -32,6 +48,7 @@ UsageShape = Literal["normal", "none", "absurd", "negative", "gemini"]
 
 WIRES: dict[str, Wire] = {
     ":generateContent": "gemini",
+    ":streamGenerateContent?alt=sse": "gemini",
     "/api/v1/chat/completions": "openrouter",
     "/chat/completions": "openai_chat",
     "/responses": "openai_responses",
@@ -84,7 +101,8 @@ class Behaviour:
 
     `status` other than 200 answers with the vendor's error shape, `code` inside;
     `raw_error` sends that body as it is. `delay_s` waits before the headers. A
-    redirect leads to `location`, or elsewhere on the same server.
+    redirect leads to `location`, or elsewhere on the same server. `date` is what the
+    provider's clock says, as a `Date` header.
     """
 
     text: str = "Use a lock around the counter, then run the test again."
@@ -112,6 +130,7 @@ class Behaviour:
     fault: Fault | None = None
     location: str | None = None
     delay_s: float = 0.0
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +275,7 @@ def _google_error(behaviour: Behaviour, message: str) -> dict[str, Any]:
                 "metadata": {"service": "generativelanguage.googleapis.com"},
             }
         )
-    if behaviour.retry_after is not None:
+    if behaviour.retry_after is not None and behaviour.retry_after.isdecimal():
         delay = f"{behaviour.retry_after}s"
         details.append({"@type": f"{_RPC}.RetryInfo", "retryDelay": delay})
     return {

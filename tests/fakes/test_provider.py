@@ -47,6 +47,28 @@ def test_a_provider_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     assert [each["input_tokens"] for each in state["bill"]] == [120, 7]
 
 
+def test_a_process_streams_and_breaks_as_its_command_line_says() -> None:
+    command = [sys.executable, str(module.__file__), "--fault", "stream_ends_early"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        body = json.dumps({**CHAT, "stream": True}).encode()
+        request = Request(f"{url}/v1/chat/completions", data=body)  # noqa: S310
+        with urlopen(request) as response:  # noqa: S310  # loopback
+            kind, stream = response.headers["content-type"], response.read()
+        whole = post(f"{url}/v1/chat/completions", CHAT)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert kind == "text/event-stream; charset=utf-8"
+    assert b'"content": "Use"' in stream
+    assert b"again" not in stream
+    assert b"[DONE]" not in stream
+    assert "again" in str(whole)
+
+
 def test_a_held_request_is_received_and_waits_until_it_is_released() -> None:
     with Provider() as provider, ThreadPoolExecutor(1) as client:
         provider.hold()

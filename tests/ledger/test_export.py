@@ -2,9 +2,6 @@ import csv
 import io
 import json
 import tracemalloc
-from collections.abc import Generator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -21,12 +18,6 @@ from tests.report.ledgers import (
     sent,
     told,
 )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    with closing(Ledger.open(tmp_path / "ledger.db")) as opened:
-        yield opened
 
 
 def written(ledger: Ledger, form: Format) -> str:

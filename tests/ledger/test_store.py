@@ -1,6 +1,4 @@
-from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,13 +24,6 @@ from tests.ledger.support import (
     request,
     tokens,
 )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    opened = Ledger.open(tmp_path / "ledger.db")
-    yield opened
-    opened.close()
 
 
 def reserved(ledger: Ledger, nusd: int = CENT, **more: Any) -> Granted:
@@ -141,7 +132,7 @@ def test_a_denied_reservation_writes_nothing(ledger: Ledger) -> None:
 
 
 def test_every_budget_is_reserved_or_none(ledger: Ledger) -> None:
-    wide, narrow = cap(100 * CENT), cap(CENT // 2, scope="session", key="s_1")
+    wide, narrow = cap(100 * CENT), cap(CENT // 2, scope="session", key="session=s_1")
 
     denied = ledger.reserve(question(), request(CENT, [wide, narrow]), ceiling=tokens)
 
@@ -193,8 +184,8 @@ def test_a_window_opened_late_adopts_what_is_open_and_what_was_spent(
 
 
 def test_tasks_of_two_projects_have_two_windows(ledger: Ledger) -> None:
-    here = cap(CENT, scope="task", key="ada\x1f/work\x1ft_1")
-    there = cap(CENT, scope="task", key="ada\x1f/other\x1ft_1")
+    here = cap(CENT, scope="task", key="project=/work\x1ftask=t_1\x1fuser=ada")
+    there = cap(CENT, scope="task", key="project=/other\x1ftask=t_1\x1fuser=ada")
     ledger.reserve(question(), request(CENT, [here]), ceiling=tokens)
     other = replace(CALLER, project="/other")
 
@@ -321,8 +312,8 @@ def test_past_counts_by_task_and_key(ledger: Ledger) -> None:
         ledger.record(question("k", task=task, error_signature="e"))
     stranger = Caller(session="s", project="/x", user="eve")
 
-    here = ledger.past(CALLER, task="t_1", key="k", error_signature="e")
-    there = ledger.past(stranger, task="t_1", key="k", error_signature="e")
+    here = ledger.past(CALLER, task="t_1", key="k", error_signature="e", now_us=NOW)
+    there = ledger.past(stranger, task="t_1", key="k", error_signature="e", now_us=NOW)
 
     assert (here.asked_before, here.same_error, here.same) == (2, 2, None)
     assert (there.asked_before, there.same_error) == (0, 0)
@@ -335,8 +326,8 @@ def test_an_approval_holds_for_the_same_question_only(ledger: Ledger) -> None:
     ledger.approve(asked.id, by="ada", at_us=NOW)
 
     def approved(key: str) -> bool:
-        past = ledger.past(CALLER, task="t_9", key=key, error_signature=None)
-        return past.approved
+        past = ledger.past(CALLER, task="t_9", key=key, now_us=NOW)
+        return past.approval == "question"
 
     assert (approved("k"), approved("other")) == (True, False)
 

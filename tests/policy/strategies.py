@@ -51,7 +51,7 @@ def rules(
 def budgets(draw: st.DrawFn) -> dict[str, Any]:
     scope = draw(
         st.sampled_from(
-            ["call", "task", "session", "day", "week", "month", "year", "total"]
+            ["call", "task", "session", "project", "hour", "day", "month", "total"]
         )
     )
     budget: dict[str, Any] = {
@@ -60,7 +60,10 @@ def budgets(draw: st.DrawFn) -> dict[str, Any]:
     }
     if scope != "call":
         budget["calls"] = draw(st.none() | st.integers(0, 100))
-        budget["per"] = draw(st.sampled_from([[], ["expert"]]))
+        budget["per"] = draw(st.sampled_from([[], ["expert"], ["expert", "user"]]))
+        budget["tokens"] = draw(st.none() | st.integers(0, 100_000))
+        budget["mode"] = draw(st.sampled_from(["hard", "soft", "degrade"]))
+        budget["rolling"] = scope in {"hour", "day"} and draw(st.booleans())
     return budget
 
 

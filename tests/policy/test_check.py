@@ -228,6 +228,38 @@ def test_a_ladder_is_not_judged_while_the_experts_are_unknown() -> None:
             [{"scope": "day", "usd": 5}, {"scope": "day", "calls": 9}],
             "budgets.1: has the scope of budgets.0; write them as one",
         ),
+        (
+            [
+                {"scope": "total", "usd": 5, "per": ["project"]},
+                {"scope": "project", "calls": 9},
+            ],
+            "budgets.1: has the scope of budgets.0; write them as one",
+        ),
+        (
+            [
+                {"scope": "hour", "tokens": 9, "per": ["user", "project"]},
+                {"scope": "day", "tokens": 9, "per": ["project"]},
+            ],
+            "budgets.0: its tokens can never bind: the day budget of 9 tokens per project is reached first",
+        ),
+        (
+            [{"scope": "task", "usd": 5}, {"scope": "user", "usd": 5}],
+            "budgets.0: its usd can never bind: the user budget of 5 usd is reached first",
+        ),
+        (
+            [
+                {"scope": "day", "usd": 5, "mode": "soft"},
+                {"scope": "day", "usd": 5},
+            ],
+            "budgets.0: its usd can never bind: the day budget of 5 usd is reached first",
+        ),
+        (
+            [
+                {"scope": "day", "usd": 5},
+                {"scope": "week", "usd": 5, "rolling": True},
+            ],
+            "budgets.0: its usd can never bind: the rolling week budget of 5 usd is reached first",
+        ),
     ],
 )
 def test_a_budget_that_never_binds_is_reported(
@@ -246,6 +278,12 @@ def test_a_budget_that_never_binds_is_reported(
         [{"scope": "day", "usd": 9}, {"scope": "month", "usd": 5, "per": ["expert"]}],
         [{"scope": "day", "usd": 9}, {"scope": "month", "calls": 5}],
         [{"scope": "task", "usd": 9}, {"scope": "session", "usd": 5}],
+        [{"scope": "day", "usd": 9}, {"scope": "day", "usd": 5, "mode": "soft"}],
+        [{"scope": "day", "usd": 9}, {"scope": "day", "usd": 5, "rolling": True}],
+        [
+            {"scope": "day", "usd": 9, "per": ["user"]},
+            {"scope": "month", "usd": 5, "per": ["project"]},
+        ],
     ],
 )
 def test_budgets_that_can_each_bind_are_not_reported(

@@ -232,7 +232,7 @@ def test_a_threshold_is_a_finite_number(limit: str) -> None:
         ),
         (
             "hold_out: {share: 0.1}",
-            "mine.yaml:2: 'hold_out': unknown key 'hold_out'; known: assumed_price, budgets, checklist, ladder, name, otherwise, rules, unknown_price",
+            "mine.yaml:2: 'hold_out': unknown key 'hold_out'; known: after_unknown, ask_human_above_usd, assumed_price, budgets, checklist, climb, ladder, local_answer, name, otherwise, rules, unknown_price",
         ),
         ("ladder: []", "names no expert; leave it out to use all of them"),
         ("ladder: [a, b, a]", "mine.yaml:2: 'ladder': names 'a' twice"),
@@ -242,13 +242,30 @@ def test_a_threshold_is_a_finite_number(limit: str) -> None:
         ),
         (
             "budgets:\n  - {scope: call, calls: 1}",
-            "a budget of scope call takes usd only, not calls",
+            "a budget of scope call takes usd and tokens, not calls",
         ),
         (
             "budgets:\n  - {scope: call, usd: 1, per: [expert]}",
             "a budget of scope call holds for each call; leave out per",
         ),
-        ("budgets:\n  - {scope: day}", "limits nothing; give usd, calls or both"),
+        ("budgets:\n  - {scope: day}", "limits nothing; give usd, calls or tokens"),
+        (
+            "budgets:\n  - {scope: call, usd: 1, mode: soft}",
+            "a budget of scope call cannot be soft; write ask_human_above_usd",
+        ),
+        (
+            "budgets:\n  - {scope: task, usd: 1, rolling: true}",
+            "a budget of scope task has no period that could be rolling",
+        ),
+        (
+            "budgets:\n  - {scope: task, usd: 1, per: [task]}",
+            "per repeats the scope: leave task out of it",
+        ),
+        (
+            "budgets:\n  - {scope: day, usd: 1, per: [user, user]}",
+            "per names something twice",
+        ),
+        ("budgets:\n  - {scope: day, tokens: -1}", "greater than or equal to 0"),
         ("budgets:\n  - {scope: day, usd: -1}", "greater than or equal to 0; got -1"),
         ("budgets:\n  - {scope: day, usd: .inf}", "finite number; got Infinity"),
         ("budgets:\n  - {scope: day, usd: .nan}", "finite number; got NaN"),

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ask_expert.errors import ConfigError
+from ask_expert.policy.budgets import Budget
 from ask_expert.policy.check import check
-from ask_expert.policy.document import Budget, Policy
+from ask_expert.policy.document import Policy
 from ask_expert.policy.presets import PRESETS, load, preset
 from ask_expert.policy.simulate import compare, replay, shipped_rows
 

@@ -1,19 +1,16 @@
 """Whatever happens to tries, the caps hold and the sums are the movements' sums."""
 
-import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from ask_expert.ledger.records import End, Granted
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import movements, tries
+from tests.databases import emptied
 from tests.ledger.support import (
     ANSWER,
     CALLER,
@@ -37,44 +34,33 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(STEPS)
 def test_no_window_ever_passes_its_cap_and_sums_follow_from_movements(
-    steps: Sequence[tuple[int, str, str]],
+    ledger: Ledger, steps: Sequence[tuple[int, str, str]]
 ) -> None:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(_fresh(Path(folder) / "ledger.db")) as ledger,
-    ):
-        total = cap(CAP)
-        sessions = {
-            name: cap(CAP // 2, scope="session", key=name) for name in ("s_1", "s_2")
-        }
-        for want, fate, session in steps:
-            wanted = request(want, [total, sessions[session]], least=want // 3)
-            asked = question(caller=replace(CALLER, session=session))
-            granted = ledger.reserve(asked, wanted, ceiling=tokens)
-            if isinstance(granted, Granted):
-                _meet(ledger, granted, fate)
+    emptied(ledger)
+    total = cap(CAP)
+    sessions = {
+        name: cap(CAP // 2, scope="session", key=f"session={name}")
+        for name in ("s_1", "s_2")
+    }
+    for want, fate, session in steps:
+        wanted = request(want, [total, sessions[session]], least=want // 3)
+        asked = question(caller=replace(CALLER, session=session))
+        granted = ledger.reserve(asked, wanted, ceiling=tokens)
+        if isinstance(granted, Granted):
+            _meet(ledger, granted, fate)
 
-            rooms = ledger.rooms([total, *sessions.values()])
-            for room in rooms:
-                assert room.spent_nusd + room.reserved_nusd <= (room.cap.nusd or 0)
-            assert rooms[0].spent_nusd + rooms[0].reserved_nusd == _derived(ledger)
-            assert rooms[1].calls + rooms[2].calls == rooms[0].calls
-
-
-@cache
-def _empty() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger.db"
-        Ledger.open(path).close()
-        return path.read_bytes()
-
-
-def _fresh(path: Path) -> Ledger:
-    path.write_bytes(_empty())
-    return Ledger.open(path)
+        rooms = ledger.rooms([total, *sessions.values()])
+        for room in rooms:
+            assert room.spent_nusd + room.reserved_nusd <= (room.cap.nusd or 0)
+        assert rooms[0].spent_nusd + rooms[0].reserved_nusd == _derived(ledger)
+        assert rooms[1].calls + rooms[2].calls == rooms[0].calls
 
 
 def _meet(ledger: Ledger, granted: Granted, fate: str) -> None:

@@ -46,6 +46,8 @@ class Paid:
     asked: str = "model-1"
     served: str | None = "model-1"
     text: str = "Use a lock."
+    source: str = "settings"
+    computed_nusd: int | None = None
     identity: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -151,10 +153,16 @@ def answered(
                 **paid.identity,
             ),
         ),
-        Charge(nusd=paid.cost_nusd, source="settings", detail={"input": "1.25"}),
+        Charge(nusd=paid.cost_nusd, source=paid.source, detail=_detail(paid)),
         end=End(now_us=at_us + 1_000_000, status="answered", stored_answer=paid.text),
     )
     return try_id
+
+
+def _detail(paid: Paid) -> dict[str, str]:
+    if paid.computed_nusd is None:
+        return {"input": "1.25"}
+    return {"computed_nusd": str(paid.computed_nusd)}
 
 
 def told(

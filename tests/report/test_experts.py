@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from ask_expert.errors import ConfigError, UnknownPriceError
+from ask_expert.experts import bedrock
 from ask_expert.report import experts
 from ask_expert.settings import ExpertSettings, Price
 
@@ -60,3 +62,58 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_without_any_expert_the_way_to_one_is_said() -> None:
     with pytest.raises(ConfigError, match="ask-expert init"):
         experts.named("other", [])
+
+
+def test_a_program_s_login_is_its_own_and_its_place_is_told() -> None:
+    plan = expert(api="command", command=["sh", "-c", "cat"], model="opus")
+
+    line = experts.line(plan, {"PATH": "/bin:/usr/bin"}, NOW)
+
+    assert (line.endpoint, line.price) == ("sh", "subscription")
+    assert (line.key.ready, line.key.where) == (True, "")
+    assert line.key.sentence.endswith("/sh has its own login")
+    assert experts.typical_cost(plan, NOW) == (
+        "a subscription pays; a question counts as one call"
+    )
+
+
+def test_a_program_that_is_not_there_is_missing() -> None:
+    plan = expert(api="command", command=["no-such-vendor-cli"], model="opus")
+
+    state = experts.key_state(plan, {"PATH": "/bin"})
+
+    assert not state.ready
+    assert "no-such-vendor-cli" in state.sentence
+
+
+def test_a_cloud_s_credentials_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    cloud = expert(api="bedrock", model="us.anthropic.claude-opus-5-5")
+    placed = expert(
+        api="bedrock", model="us.anthropic.claude-opus-5-5", region="eu-west-1"
+    )
+
+    bedrock.session.cache_clear()
+    nowhere = experts.key_state(cloud, {})
+    without = experts.line(placed, {}, NOW)
+    (tmp_path / "credentials").write_text(
+        "[default]\naws_access_key_id = AKID\naws_secret_access_key = s3cr3t\n"
+    )
+    bedrock.session.cache_clear()
+    found = experts.key_state(placed, {})
+    bedrock.session.cache_clear()
+
+    assert "give `region:`" in nowhere.sentence
+    assert "AWS_PROFILE" in without.key.sentence
+    assert without.endpoint == "https://bedrock-runtime.eu-west-1.amazonaws.com"
+    assert [each.ready for each in (nowhere, without.key, found)] == [
+        False,
+        False,
+        True,
+    ]

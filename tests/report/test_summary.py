@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 from ask_expert.ledger.store import Ledger
 from ask_expert.reply import Usage, Verdict, VerdictSource
 from ask_expert.report.json_form import as_json
-from ask_expert.report.summary import Outcomes, Summary, Tokens, summarize
+from ask_expert.report.summary import Disagreement, Outcomes, Summary, Tokens, summarize
 from tests.report.ledgers import (
     HOUR_US,
     NOON_US,
@@ -65,8 +65,10 @@ def test_the_whole_report_of_a_small_ledger(ledger: Ledger) -> None:
             "unavailable": 1,
             "needs_approval": 1,
             "held_out": 0,
+            "refused_by_expert": 0,
             "cost_usd": 1.504000001,
             "cost_usd_by_expert": {"flagship": 0.004, "second": 1.500000001},
+            "by_subscription": [],
             "tokens": {"input": 240, "output": 100, "cached": 40, "reasoning": 60},
             "outcomes": {"helped": 1, "no_difference": 0, "harmed": 0, "unknown": 1},
             "late_outcomes": 0,
@@ -77,9 +79,39 @@ def test_the_whole_report_of_a_small_ledger(ledger: Ledger) -> None:
                 "second": {"model-1-turbo": 1},
             },
             "price_sources": {"settings": 2},
+            "cost_disagreements": [],
             "budgets": None,
         }
     )
+
+
+def test_a_provider_whose_cost_is_over_one_percent_away_from_ours_is_flagged(
+    ledger: Ledger,
+) -> None:
+    for number, computed in enumerate((990_000, 990_100, 1_010_102, 2_000_000)):
+        paid = Paid(cost_nusd=1_000_000, source="provider", computed_nusd=computed)
+        answered(ledger, f"q_{number}", paid)
+    answered(ledger, "q_list", Paid(computed_nusd=1))
+
+    assert summary(ledger).disagreements == (
+        Disagreement(
+            expert="flagship",
+            tries=3,
+            reported_nusd=3_000_000,
+            computed_nusd=990_000 + 1_010_102 + 2_000_000,
+        ),
+    )
+
+
+def test_a_question_that_all_experts_declined_is_counted_as_such(
+    ledger: Ledger,
+) -> None:
+    answered(ledger, "q_1")
+    decided(ledger, "q_2", "refused_by_expert")
+
+    found = summary(ledger)
+
+    assert (found.answered, found.refused_by_expert, found.questions) == (1, 1, 2)
 
 
 def test_a_report_since_a_time_leaves_out_what_was_asked_before(

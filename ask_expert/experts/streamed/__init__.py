@@ -1,0 +1,1 @@
+"""Streamed replies, put together: one file per wire format."""
