@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/ask-expert demo $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 # Against a real vLLM in an environment of its own in the cache folder; where that
 # cannot be had it says SKIPPED and why.

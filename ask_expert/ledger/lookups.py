@@ -54,9 +54,7 @@ def standing(
         query = query.where(
             questions.c.user == caller.user, questions.c.project == caller.project
         )
-    row = connection.execute(
-        query.order_by(*_best_first()).limit(1)
-    ).one_or_none()
+    row = connection.execute(query.order_by(*_best_first()).limit(1)).one_or_none()
     if row is None:
         return None
     if row.cached_from is not None:
@@ -115,9 +113,9 @@ def approval(
         select(
             approvals.c.scope,
             approvals.c.at_us,
-            case(
-                (approvals.c.scope == "question", questions.c.worst_case_nusd)
-            ).label("worst_case_nusd"),
+            case((approvals.c.scope == "question", questions.c.worst_case_nusd)).label(
+                "worst_case_nusd"
+            ),
         )
         .join(questions, questions.c.id == approvals.c.question_id)
         .where(mine)

@@ -138,7 +138,7 @@ def _asked(
     flags: dict[str, object] = {
         "experts": [modest.model_dump(exclude_unset=True)],
         "policy": str(policy),
-        "ledger": home / "ledger.db",
+        "ledger": str(home / "ledger.db"),
         "reuse_within_s": 0,
         "answer_within_s": 3600,
     }
