@@ -98,9 +98,7 @@ class Escalator:
             return replies.unavailable(case, "The server is ending.")
         progress = progress or Progress()
         known = await self._recall(case, progress)
-        if known is not None:
-            return known
-        return await self._walk(case, progress)
+        return known or await self._walk(case, progress)
 
     async def _take_in(self, question: Question) -> Case:
         """Take a question in; slow checks have threads of their own."""
@@ -156,12 +154,12 @@ class Escalator:
         """
         house = self._house
         standing = await self._swept(question_id, caller)
+        alive = self._flights.work_on(standing)
+        if standing.status == "pending" and not alive:
+            standing = await self._standing(question_id, caller)  # it just landed
         answer = standing.answer or self._recent.get(standing.question_id)
-        goes_on = standing.status == "pending" and self._flights.work_on(standing)
-        if goes_on or not answer:
-            return replies.standing_status(
-                standing, alive=self._flights.work_on(standing)
-            )
+        if not answer or (alive and standing.status == "pending"):
+            return replies.standing_status(standing, alive=alive)
         standing = replace(standing, answer=answer)
         if standing.question_id == question_id:
             return replies.fetched(standing)
