@@ -19,7 +19,7 @@ import structlog
 
 from ask_expert import casework, intake, replies
 from ask_expert.budget import Denied, Room, left_nusd
-from ask_expert.errors import InvalidQuestionError, LedgerError
+from ask_expert.errors import LedgerError
 from ask_expert.experts.desk import ABANDONED, Failed, Progress, Result, Settled
 from ask_expert.house import NO_EXPERT, House
 from ask_expert.in_flight import Flights, Remembered
@@ -153,10 +153,7 @@ class Escalator:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        standing = await self._swept(question_id, caller)
-        alive = self._flights.work_on(standing)
-        if standing.status == "pending" and not alive:
-            standing = await self._standing(question_id, caller)  # it just landed
+        standing, alive = await self._flights.swept(question_id, caller)
         answer = standing.answer or self._recent.get(standing.question_id)
         if not answer or (alive and standing.status == "pending"):
             return replies.standing_status(standing, alive=alive)
@@ -186,7 +183,7 @@ class Escalator:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        standing = await self._standing(question_id, caller)
+        standing = await self._flights.standing(question_id, caller)
         given = verdict or ("helped" if solved else "no_difference")
         outcome = await _in_thread(
             lambda: casework.outcome(
@@ -223,7 +220,7 @@ class Escalator:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        standing = await self._standing(question_id, caller)
+        standing = await self._flights.standing(question_id, caller)
         word = partial(house.ledger.approve, by=by, at_us=house.now_us(), scope=scope)
         await _in_thread(lambda: word(standing.question_id))
 
@@ -242,7 +239,7 @@ class Escalator:
         same = case.past.same
         known = self._recent.get(case.key)
         if same is None and known is not None:
-            same = await self._standing(known, None)
+            same = await self._flights.standing(known, None)
         if same is None:
             return None
         age_s = (self._house.now_us() - same.ended_us) / 1_000_000
@@ -290,7 +287,7 @@ class Escalator:
             if isinstance(here.result, Denied) or here.was_not_recorded:
                 return await self._walk(case, Progress())
         while anyio.current_time() < deadline:
-            standing = await self._swept(question_id, None)
+            standing, alive = await self._flights.swept(question_id, None)
             if standing.status == "answered" or question_id in self._recent:
                 again = await self._again(case, standing)
                 return again or replies.unavailable(
@@ -298,7 +295,7 @@ class Escalator:
                 )
             if ABANDONED in standing.reason:
                 return await self._walk(case, Progress())
-            if not (standing.status == "pending" and self._flights.work_on(standing)):
+            if not (standing.status == "pending" and alive):
                 return replies.standing_status(standing, alive=False)
             await anyio.sleep(_POLL_S)
         return replies.pending(question_id, case.thread, masked=case.marks.count)
@@ -324,12 +321,6 @@ class Escalator:
         if flight.result is None:
             return replies.pending(case.id, case.thread, masked=case.marks.count)
         return await self._conclude(case, decision, record, flight.result, progress)
-
-    async def _swept(self, question_id: str, caller: Caller | None) -> Answered:
-        """Return where a question stands, once what dead processes left is marked."""
-        house = self._house
-        await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
-        return await self._standing(question_id, caller)
 
     async def _conclude(
         self,
@@ -363,17 +354,6 @@ class Escalator:
                 if not result.recorded:
                     await self._write(record, reply)
                 return reply
-
-    async def _standing(self, question_id: str, caller: Caller | None) -> Answered:
-        house = self._house
-        known = caller and intake.known_caller(house, caller)
-        found = await _in_thread(lambda: house.ledger.standing(question_id, known))
-        if found is None:
-            raise InvalidQuestionError(
-                f"There is no question {question_id[:80]!r} here. Use the question_id "
-                "that ask_expert returned."
-            )
-        return found
 
     async def _write(
         self, row: QuestionRecord, reply: Reply, *, again: bool = False

@@ -3,19 +3,23 @@
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 import structlog
 
-from ask_expert.errors import LedgerError
+from ask_expert import intake
+from ask_expert.errors import InvalidQuestionError, LedgerError
 from ask_expert.experts.consultation import consult
 from ask_expert.experts.desk import Call, Failed, Result, Settled
 from ask_expert.house import House
 from ask_expert.ledger.owner import is_dead, this_process
 from ask_expert.ledger.records import Answered
+from ask_expert.question import Caller
 
+T = TypeVar("T")
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 BOOK_PAUSE_S = 2.0
@@ -113,6 +117,43 @@ class Flights:
         alive = standing.lease_us >= self._house.now_us()
         return alive and not is_dead(standing.owner)
 
+    async def standing(self, question_id: str, caller: Caller | None) -> Answered:
+        """
+        Return where a question stands.
+
+        Raises:
+            InvalidQuestionError: This caller has no such question.
+        """
+        house = self._house
+        known = caller and intake.known_caller(house, caller)
+        found = await _in_thread(lambda: house.ledger.standing(question_id, known))
+        if found is None:
+            raise InvalidQuestionError(
+                f"There is no question {question_id[:80]!r} here. Use the question_id "
+                "that ask_expert returned."
+            )
+        return found
+
+    async def swept(
+        self, question_id: str, caller: Caller | None
+    ) -> tuple[Answered, bool]:
+        """
+        Return where a question stands, and whether somebody works on it.
+
+        What dead processes left is marked first. A call that lands between the two
+        looks is looked at once more: it is answered then, and not lost.
+
+        Raises:
+            InvalidQuestionError: This caller has no such question.
+        """
+        house = self._house
+        await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
+        standing = await self.standing(question_id, caller)
+        alive = self.work_on(standing)
+        if standing.status == "pending" and not alive:
+            standing = await self.standing(question_id, caller)
+        return standing, alive
+
     async def landed(self) -> None:
         """Wait until none is on its way."""
         while self._by_id:
@@ -159,8 +200,12 @@ class Flights:
                 self._recent.add(call.question.id, result.answer.text)
                 self._recent.add(call.key, call.question.id)
         elif isinstance(result, Failed) and result.recorded:
-            await anyio.to_thread.run_sync(
+            await _in_thread(
                 lambda: house.ledger.end_question(
                     call.question.id, status="unavailable", reason=result.reason
                 )
             )
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work)
