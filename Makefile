@@ -53,7 +53,7 @@ bench: setup
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --extra bedrock --extra demo --extra keyring --extra postgres --extra vertex --group dev --no-emit-index-url --no-emit-find-links \
+	  --extra bedrock --extra calibrate --extra demo --extra keyring --extra postgres --extra vertex --group dev --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 VLLM := tests/real_servers/vllm

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from ask_expert.ledger.columns import Words
 
-HEAD = "0005"
+HEAD = "0006"
 """The schema version that this code reads and writes."""
 
 metadata = MetaData()
@@ -117,6 +117,7 @@ tries = Table(
     Column("rate_limits", JSON(none_as_null=True)),
     Column("http_status", Integer),
     Column("error", Words),
+    Column("reconciled", Words),
     UniqueConstraint("escalation_id", "number"),
     CheckConstraint("state IN ('sent', 'settled', 'released', 'unresolved')"),
     CheckConstraint("reserved_nusd >= 0"),
@@ -257,3 +258,48 @@ breakers = Table(
     Column("reason", Words, nullable=False),
     Column("looker", Words),
 )
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("digest", Words, nullable=False, unique=True),
+    Column("user", Words, nullable=False),
+    Column("project", Words, nullable=False),
+    Column("role", Words, nullable=False),
+    Column("policy", Words),
+    Column("budgets", JSON(none_as_null=True), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    CheckConstraint("role IN ('owner', 'lead', 'member')"),
+)
+_in_use = text("revoked_us IS NULL")
+Index(
+    "access_tokens_one_name",
+    access_tokens.c.name,
+    unique=True,
+    sqlite_where=_in_use,
+    postgresql_where=_in_use,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column(
+        "id",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    Column("at_us", BigInteger, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("old", JSON(none_as_null=True)),
+    Column("new", JSON(none_as_null=True)),
+    CheckConstraint("kind IN ('token', 'policy', 'cap')"),
+)
+Index("changes_by_name", changes.c.kind, changes.c.name, changes.c.id)
