@@ -1,0 +1,1 @@
+"""What asking an expert bought: estimates with intervals, from known outcomes; pure."""
