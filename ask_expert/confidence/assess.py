@@ -1,7 +1,20 @@
 """Turn what is known about a stuck sub-problem into facts that rules can test."""
 
+from ask_expert.confidence.measured import Measured
 from ask_expert.confidence.signals.check_result import CheckResult
+from ask_expert.confidence.signals.failed_attempts import failed_attempts
+from ask_expert.confidence.signals.repeated_error import stalled
+from ask_expert.confidence.signals.stated_confidence import stated_confidence
 from ask_expert.question import Facts, Question
+
+_GIVEN = {
+    "stated_confidence": "the agent stated none",
+    "failed_attempts": "the agent listed no attempts",
+    "check_failed": "no check was named, or it did not end in time",
+    "repeated_error": "no error was handed in",
+    "stalled": "neither an error nor attempts were handed in",
+}
+"""Signals that need no model, and why each may be absent."""
 
 
 def assess(
@@ -26,12 +39,34 @@ def assess(
         "has_error": question.error is not None,
         "question_chars": len(question.text),
     }
-    if question.tried is not None:
-        facts["failed_attempts"] = len(question.tried)
+    attempts = failed_attempts(question)
+    if attempts is not None:
+        facts["failed_attempts"] = attempts
     if question.error is not None:
         facts["repeated_error"] = same_error + 1
-    if question.stated_confidence is not None:
-        facts["stated_confidence"] = question.stated_confidence
+    if question.error is not None or attempts is not None:
+        times = 0 if question.error is None else same_error + 1
+        facts["stalled"] = stalled(times, question.tried or ())
+    stated = stated_confidence(question)
+    if stated is not None:
+        facts["stated_confidence"] = stated
     if check is not None and check.passed is not None:
         facts["check_failed"] = not check.passed
     return facts
+
+
+def given(facts: Facts) -> tuple[Measured, ...]:
+    """Return the signals that cost nothing: what the agent and the ledger tell."""
+    found: list[Measured] = []
+    for name, why in _GIVEN.items():
+        value = facts.get(name)
+        if isinstance(value, str | None):
+            found.append(Measured(name=name, value=None, why_absent=why))
+        else:
+            found.append(Measured(name=name, value=float(value)))
+    return tuple(found)
+
+
+def with_measured(facts: Facts, found: tuple[Measured, ...]) -> Facts:
+    """Return the facts with what was measured; an absent signal stays absent."""
+    return facts | {each.name: each.value for each in found if each.value is not None}

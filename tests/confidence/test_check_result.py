@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ask_expert.confidence.signals.check_result import (
+    AT_MOST_S,
     MOST_AT_ONCE,
     CheckResult,
     run_check,
@@ -14,9 +15,11 @@ from ask_expert.confidence.signals.check_result import (
 from ask_expert.settings import CheckSettings
 
 
-def run(folder: Path, code: str, **more: float) -> CheckResult:
+def run(folder: Path, code: str, *, patience_s: float = AT_MOST_S) -> CheckResult:
     check = CheckSettings(command=(sys.executable, "-c", code), timeout_s=20)
-    return run_check("t", check, folder=folder, environ=os.environ, **more)
+    return run_check(
+        "t", check, folder=folder, environ=os.environ, patience_s=patience_s
+    )
 
 
 @pytest.mark.parametrize(("status", "passed"), [(0, True), (1, False)])

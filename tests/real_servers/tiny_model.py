@@ -3,8 +3,9 @@ A model of known weights, small enough to be written out here, for a real vLLM.
 
 It is a Llama of one layer whose attention and MLP add nothing, with one-hot
 embeddings: the last token alone decides the next one. After an ordinary prompt it
-says `ANSWER` and ends; after a prompt that holds `ENDLESS_WORD` it never does. Every
-byte of a prompt is one token. Standard library only.
+says `ANSWER` and ends; after a prompt that holds `ENDLESS_WORD` it never does; asked
+`VERDICT_WORDS`, it says yes with `P_YES`, else no. Every byte of a prompt is one token.
+Standard library only.
 """
 
 import json
@@ -16,10 +17,14 @@ from pathlib import Path
 ANSWER = "Take a lock around the counter."
 ENDLESS_WORD = "forever"
 ENDLESS = (" tick", " tock")
+VERDICT_WORDS = "yes or no"
+P_YES = 0.636
+"""From the two weights below: 1 / (1 + exp(-(4 - 3.96875) * sqrt(320)))."""
 
 _ANSWER_TOKENS = ("Take", " a", " lock", " around", " the", " counter", ".")
 _START, _END, _SAY, _GO_ON = "<|start|>", "<|end|>", "<|say|>", "<|go_on|>"
-_SPECIAL = (_START, _END, _SAY, _GO_ON)
+_JUDGE, _YES, _NO = "<|judge|>", "yes", "no"
+_SPECIAL = (_START, _END, _SAY, _GO_ON, _JUDGE)
 _HEAD = 64
 _HEADS = 5
 _WIDTH = _HEAD * _HEADS
@@ -27,11 +32,14 @@ _ONE = 0x3F80
 """1.0 as a bfloat16."""
 _SURE = 0x4080
 """4.0: the next token's logit then stands 70 above every other's."""
+_NEARLY_SURE = 0x407E
+"""3.96875."""
 
 _TEMPLATE = (
     "{% for m in messages %}" + _START + "{{ m['role'] }}\n{{ m['content'] }}" + _END + "\n{% endfor %}"
     "{% if add_generation_prompt %}"
     "{% if '" + ENDLESS_WORD + "' in messages[-1]['content'] %}" + _GO_ON
+    + "{% elif '" + VERDICT_WORDS + "' in messages[-1]['content'] %}" + _JUDGE
     + "{% else %}" + _SAY + "{% endif %}{% endif %}"
 )  # fmt: skip
 
@@ -92,7 +100,7 @@ def _vocabulary() -> dict[str, int]:
     letters = _byte_letters()
     words = [
         word.replace(" ", letters[ord(" ")])
-        for word in (*_ANSWER_TOKENS, *ENDLESS)
+        for word in (*_ANSWER_TOKENS, *ENDLESS, _YES, _NO)
         if len(word) > 1
     ]
     tokens = [*letters, *words, *_SPECIAL]
@@ -129,7 +137,8 @@ def _follows(vocabulary: Mapping[str, int]) -> dict[int, int]:
 
     said = [_SAY, *_ANSWER_TOKENS, _END]
     ticks = [_GO_ON, *ENDLESS, ENDLESS[0]]
-    pairs = [*pairwise(said), *pairwise(ticks)]
+    verdicts = [(_JUDGE, _YES), (_YES, _END), (_NO, _END)]
+    pairs = [*pairwise(said), *pairwise(ticks), *verdicts]
     return {number(first): number(second) for first, second in pairs}
 
 
@@ -142,6 +151,7 @@ def _weights(vocabulary: Mapping[str, int]) -> bytes:
         one_hot[token * size + token] = _ONE
     for current, following in _follows(vocabulary).items():
         next_token[following * size + current] = _SURE
+    next_token[vocabulary[_NO] * size + vocabulary[_JUDGE]] = _NEARLY_SURE
     layer = "model.layers.0"
     square, wide = [size, size], [_HEAD, size]
     tensors: dict[str, tuple[list[int], list[int]]] = {

@@ -71,7 +71,7 @@ def serve_vllm(python: Path) -> Generator[str]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(folder),
+                env=environment(folder),
                 start_new_session=True,
             )
             try:
@@ -88,7 +88,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
+    """Return variables with which vLLM runs on a processor, offline, in a folder."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     own = {name: str(folder) for name in ("VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT")}
     return {**kept, **_ENVIRON, **own}

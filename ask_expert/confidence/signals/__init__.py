@@ -1,1 +1,1 @@
-"""One file per signal."""
+"""One file for each signal: a number that speaks for or against the local answer."""

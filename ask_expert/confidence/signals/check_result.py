@@ -15,6 +15,9 @@ from ask_expert.settings import CheckSettings
 AT_MOST_S = 20.0
 """A check at ask time may take so many seconds; a slower one gives no fact."""
 
+ANSWER_VARIABLE = "ASK_EXPERT_ANSWER"
+"""Names the file with the answer that a check is to judge."""
+
 MOST_AT_ONCE = 4
 """So many checks run in one process at a time; the next one waits for its turn."""
 
@@ -56,6 +59,7 @@ def run_check(
     folder: Path,
     environ: Mapping[str, str],
     patience_s: float = AT_MOST_S,
+    answer: Path | None = None,
 ) -> CheckResult:
     """
     Run a check's argv in the working folder; no shell, no keys in its environment.
@@ -69,21 +73,28 @@ def run_check(
         folder: Where it runs.
         environ: Where PATH, HOME and the like come from.
         patience_s: Seconds to wait for a turn; without one there is no fact.
+        answer: File with an answer to judge; the folder as it is when absent.
     """
     if not _turns.acquire(timeout=patience_s):
         output = f"was not run: {MOST_AT_ONCE} other checks were still running"
         return CheckResult(name=name, passed=None, output=output, seconds=0)
     try:
-        return _run(name, check, folder=folder, environ=environ)
+        return _run(name, check, folder=folder, environ=environ, answer=answer)
     finally:
         _turns.release()
 
 
 def _run(
-    name: str, check: CheckSettings, *, folder: Path, environ: Mapping[str, str]
+    name: str,
+    check: CheckSettings,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    answer: Path | None,
 ) -> CheckResult:
     limit_s = min(check.timeout_s, AT_MOST_S)
     scrubbed = {key: environ[key] for key in _KEPT_VARIABLES if key in environ}
+    scrubbed |= {} if answer is None else {ANSWER_VARIABLE: str(answer)}
     began = time.monotonic()
     with TemporaryFile() as output:
         try:

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 _NOISE = (
     (re.compile(r"0x[0-9a-fA-F]+"), "0x"),
@@ -10,6 +12,7 @@ _NOISE = (
     (re.compile(r"\s+"), " "),
 )
 _TAIL_CHARS = 2000
+_STALLED_AFTER = 3
 
 
 def signature(error: str) -> str:
@@ -23,3 +26,15 @@ def signature(error: str) -> str:
     for pattern, instead in _NOISE:
         text = pattern.sub(instead, text)
     return hashlib.sha256(text.strip().lower().encode(errors="replace")).hexdigest()
+
+
+def stalled(times: int, tried: Sequence[str]) -> bool:
+    """
+    Return whether the agent goes in circles: one error or one attempt three times.
+
+    Args:
+        times: How often the present error was seen, this time included.
+        tried: Failed attempts; a tool call made again differs in nothing that counts.
+    """
+    attempts = Counter(map(signature, tried))
+    return max(times, *attempts.values(), 0) >= _STALLED_AFTER

@@ -1,0 +1,1 @@
+"""Replay known outcomes of two models: what would deferring to the expert have bought?"""
