@@ -50,6 +50,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.start_up --write
 	$(BIN)/python -m benchmarks.chaos --write
 	$(BIN)/python -m benchmarks.patience --write
+	$(BIN)/python -m benchmarks.overspend --write
+	$(BIN)/python -m benchmarks.hot_rows --write
+	$(BIN)/python -m benchmarks.ledger_scale --write
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -18,6 +18,15 @@ def apply_answer(question_id: str, *, marks: bool) -> str:
     )
 
 
+def apply_local(question_id: str, *, marks: bool) -> str:
+    """Return what to do with an answer of the local system."""
+    return (
+        "No expert was asked: this is the local system's own answer. "
+        + apply_answer(question_id, marks=marks)
+        + " If it does not help, report that and ask again: then the expert is asked."
+    )
+
+
 def apply_cached(question_id: str, *, marks: bool) -> str:
     """Return what to do with an answer that was given before."""
     return (

@@ -5,12 +5,13 @@ Pure: the ledger hands in the running sums and asks inside its own transaction,
 so the answer cannot be out of date by the time it is used.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
-from typing import Literal, Protocol
+from functools import lru_cache
+from typing import Literal
 
+from ask_expert.limits import Limit, Mode
 from ask_expert.money import nusd, show
 from ask_expert.periods import (
     CALENDAR,
@@ -27,62 +28,18 @@ __all__ = [
     "FOREVER_US",
     "Cap",
     "Denied",
-    "Limit",
-    "Mode",
     "Room",
     "buckets",
     "caps",
+    "for_expert",
     "from_us",
     "grant",
     "left_nusd",
     "most_output",
     "to_us",
-    "together",
 ]
 
-Mode = Literal["hard", "soft", "degrade"]
-"""What happens to a question that a budget has no room for."""
-
 _ROLLING = "rolling "
-
-
-class Limit(Protocol):
-    """One line of a policy's `budgets`."""
-
-    @property
-    def scope(self) -> str:
-        """`call`, `total`, a calendar period, or whose a window is: `task` …."""
-        ...
-
-    @property
-    def usd(self) -> Decimal | None:
-        """Most that may be spent in a window, in USD; None is no limit."""
-        ...
-
-    @property
-    def calls(self) -> int | None:
-        """Most tries that may be sent in a window; None is no limit."""
-        ...
-
-    @property
-    def tokens(self) -> int | None:
-        """Most tokens, input and output together; None is no limit."""
-        ...
-
-    @property
-    def per(self) -> Sequence[str]:
-        """What gets a window of its own, e.g. `expert`."""
-        ...
-
-    @property
-    def rolling(self) -> bool:
-        """Whether the period ends now instead of following the calendar."""
-        ...
-
-    @property
-    def mode(self) -> Mode:
-        """What happens to a question that it has no room for."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +164,11 @@ class Denied:
         return self.room.cap.mode == "soft"
 
     @property
+    def degrades(self) -> bool:
+        """Whether the next cheaper expert is asked instead."""
+        return self.room.cap.mode == "degrade"
+
+    @property
     def renews_at(self) -> datetime | None:
         """When the window ends; None when it never does, or bit by bit."""
         if self.room.cap.rolling or self.room.cap.end_us >= FOREVER_US:
@@ -274,11 +236,7 @@ def _cap(
     limit: Limit, *, pairs: Mapping[str, str], expert: str, now: datetime, zone: tzinfo
 ) -> Cap:
     names = told_apart_by(limit.scope, limit.per)
-    if limit.rolling:
-        start, end = rolling(limit.scope, to_us(now))[-1]
-    else:
-        start, end = window(limit.scope, now, zone)
-    form = "%Y-%m-%dT%H:%M" if limit.scope == "hour" else "%Y-%m-%d"
+    start, end, began = _span(limit.scope, now, zone, is_rolling=limit.rolling)
     return Cap(
         scope=limit.scope,
         key=key_of({name: pairs[name] for name in names - {"expert"}}),
@@ -290,8 +248,21 @@ def _cap(
         tokens=limit.tokens,
         mode=limit.mode,
         rolling=limit.rolling,
-        began=f"{from_us(start).astimezone(zone):{form}}" if start else "",
+        began=began,
     )
+
+
+@lru_cache(maxsize=64)
+def _span(
+    scope: str, now: datetime, zone: tzinfo, *, is_rolling: bool
+) -> tuple[int, int, str]:
+    """Return a window's start and end, and its beginning for people."""
+    if is_rolling:
+        start, end = rolling(scope, to_us(now))[-1]
+    else:
+        start, end = window(scope, now, zone)
+    form = "%Y-%m-%dT%H:%M" if scope == "hour" else "%Y-%m-%d"
+    return start, end, f"{from_us(start).astimezone(zone):{form}}" if start else ""
 
 
 def buckets(cap: Cap) -> tuple[Cap, ...]:
@@ -305,19 +276,6 @@ def buckets(cap: Cap) -> tuple[Cap, ...]:
             end_us=end,
         )
         for start, end in rolling(cap.scope, cap.start_us)
-    )
-
-
-def together(cap: Cap, rooms: Iterable[Room]) -> Room:
-    """Return a cap's room whose sums are those of several windows."""
-    found = [*rooms]
-    return Room(
-        cap=cap,
-        spent_nusd=sum(each.spent_nusd for each in found),
-        reserved_nusd=sum(each.reserved_nusd for each in found),
-        calls=sum(each.calls for each in found),
-        tokens=sum(each.tokens for each in found),
-        reserved_tokens=sum(each.reserved_tokens for each in found),
     )
 
 
@@ -390,11 +348,28 @@ def _first_named(denied: Denied) -> tuple[int, int, int]:
     )
 
 
-def left_nusd(rooms: Iterable[Room]) -> int | None:
+def left_nusd(rooms: Iterable[Room], *, experts: Collection[str] = ()) -> int | None:
     """
     Return the smallest room left; None when no cap is in USD.
 
     What bounds a single call is no stock that runs down, and does not count.
+
+    Args:
+        rooms: Every budget of the caller, of whichever expert.
+        experts: Whose budgets count beside those of all experts together. Where none
+            is named, those of the expert count that has most left: it could be asked.
     """
-    stock = (room.left_nusd for room in rooms if room.cap.scope != "call")
-    return min((left for left in stock if left is not None), default=None)
+    lefts: dict[str, list[int]] = {}
+    for room in rooms:
+        if room.cap.scope != "call" and room.left_nusd is not None:
+            lefts.setdefault(room.cap.expert, []).append(room.left_nusd)
+    shared = lefts.pop("", [])
+    own = [min(found) for name, found in lefts.items() if name in experts]
+    if not experts and lefts:
+        own = [max(min(found) for found in lefts.values())]
+    return min([*shared, *own], default=None)
+
+
+def for_expert(rooms: Iterable[Room], expert: str) -> list[Room]:
+    """Return the budgets that a try of this expert has to fit into."""
+    return [room for room in rooms if room.cap.expert in {"", expert}]

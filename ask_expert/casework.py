@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from ask_expert import replies
-from ask_expert.budget import Denied, Room, caps, from_us, left_nusd
+from ask_expert.budget import Denied, Room, caps, for_expert, from_us, left_nusd
 from ask_expert.confidence.assess import assess
 from ask_expert.errors import ConfigError, UnknownPriceError
 from ask_expert.experts import templates
@@ -149,7 +149,7 @@ class Price:
         expert: Who would be asked first; several names for a panel.
         model: Its model.
         worst_case_nusd: None where no price is known, or nothing is paid by the call.
-        left_nusd: The smallest room left in any budget; None without USD budgets.
+        left_nusd: The smallest room left for them; None without USD budgets.
     """
 
     expert: str = ""
@@ -172,7 +172,8 @@ def price(
         start: Name of the expert to begin with; the ladder's first when absent.
     """
     text = prompt(house, case, panel=panel > 1)
-    found = rooms(house, case.question.caller, house.now_us(), case)
+    caller, now_us = case.question.caller, house.now_us()
+    found = rooms(house, caller, now_us, case, opening=False)
     asked: list[ExpertSettings] = []
     worst: int | None = None
     for expert in ladder(house, case, known)[: panel or None]:
@@ -193,7 +194,7 @@ def price(
         expert=", ".join(expert.name for expert in asked),
         model=", ".join(expert.model for expert in asked),
         worst_case_nusd=worst,
-        left_nusd=left_nusd(found),
+        left_nusd=left_nusd(found, experts=[expert.name for expert in asked]),
     )
 
 
@@ -214,10 +215,8 @@ def _lefts(found: list[Room], expert: str) -> list[int]:
     """Return what the budgets that bind this expert, even with a yes, have left."""
     return [
         room.left_nusd
-        for room in found
-        if room.left_nusd is not None
-        and room.cap.expert in {"", expert}
-        and room.cap.mode != "soft"
+        for room in for_expert(found, expert)
+        if room.left_nusd is not None and room.cap.mode != "soft"
     ]
 
 
@@ -376,8 +375,14 @@ def rooms(
     caller: Caller,
     now_us: int,
     about: Case | QuestionRecord | None = None,
+    *,
+    opening: bool = True,
 ) -> list[Room]:
-    """Return every budget that binds this caller now, with its running sums."""
+    """
+    Return every budget that binds this caller now, with its running sums.
+
+    Where `opening`, windows that took long to sum are open in the ledger from now on.
+    """
     task = about.task if about else house.ledger.current_task(caller, now_us=now_us)
     found = [
         cap
@@ -392,4 +397,4 @@ def rooms(
             zone=house.zone,
         )
     ]
-    return house.ledger.rooms(dict.fromkeys(found))
+    return house.ledger.rooms(dict.fromkeys(found), opening=opening)

@@ -7,9 +7,11 @@ AskExpertError
 ├── SecretLeakError             a secret was found in bytes about to leave
 ├── UnknownPriceError           no price is known for a model
 ├── LedgerError                 the ledger could not be read or written
-│   └── LedgerBusyError             another process holds the lock, or the disk is full
+│   ├── LedgerBusyError             another process holds the lock, or the disk is full
+│   └── NameTakenError              a token in use has the name already
 ├── LocalModelError             the local model cannot be served or asked
 │   └── WeightsError                its file cannot be had, or holds the wrong bytes
+├── SignalAbsentError           a signal could not be measured
 └── ExpertError                 an expert was asked and gave no usable answer
     ├── ExpertUnavailableError      connect error, 408, 409, 429, 5xx: worth another try
     ├── ExpertRejectedError         400, 401, 403, 404, 413, 422, no quota: a retry cannot help
@@ -99,12 +101,33 @@ class LedgerBusyError(LedgerError):
     retryable = True
 
 
+class NameTakenError(LedgerError):
+    """An access token in use has the name that a new one shall have."""
+
+
+class MissingToolError(AskExpertError):
+    """A local strategy cannot run: what it chooses by, or needs, is not there."""
+
+
 class LocalModelError(AskExpertError):
-    """The local model cannot be served, or gave no usable answer."""
+    """
+    The local model cannot be served, or gave no usable answer.
+
+    Attributes:
+        http_status: The server's status, if it replied with one.
+    """
+
+    def __init__(self, message: str, *, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class WeightsError(LocalModelError):
     """A model's file cannot be had from anywhere, or holds the wrong bytes."""
+
+
+class SignalAbsentError(AskExpertError):
+    """A signal could not be measured; the text is the reason."""
 
 
 class ExpertError(AskExpertError):
@@ -117,6 +140,8 @@ class ExpertError(AskExpertError):
         http_status: The reply's status, if there was a reply.
         retry_after_s: Seconds the provider asked us to wait, if it did.
         request_id: The provider's id of the request, if it gave one.
+        told: The provider's own words in the message, whole; they are cut for people
+            once they are masked.
     """
 
     billed: Billed = "unknown"
@@ -130,6 +155,7 @@ class ExpertError(AskExpertError):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         request_id: str | None = None,
+        told: str = "",
     ) -> None:
         super().__init__(f"{expert}: {message}")
         self.expert = expert
@@ -138,6 +164,7 @@ class ExpertError(AskExpertError):
         self.http_status = http_status
         self.retry_after_s = retry_after_s
         self.request_id = request_id
+        self.told = told
 
 
 class ExpertUnavailableError(ExpertError):

@@ -7,6 +7,7 @@ on when the agent that asked is gone, and its answer waits in the ledger.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,8 +18,9 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from ask_expert import casework, intake, replies
+from ask_expert import assessing, casework, intake, local_first, replies, upkeep
 from ask_expert.budget import Denied, Room, left_nusd
+from ask_expert.budget_log import Forewarned
 from ask_expert.errors import LedgerError
 from ask_expert.experts.desk import ABANDONED, Failed, Progress, Result, Settled
 from ask_expert.house import NO_EXPERT, House
@@ -53,8 +55,8 @@ class Escalator:
     def __init__(self, house: House) -> None:
         self._house = house
         self._recent = Remembered()
+        self._forewarned = Forewarned()
         self._flights = Flights(house, self._recent)
-        self._closing = False
         self._checking = anyio.CapacityLimiter(8)
 
     @asynccontextmanager
@@ -62,7 +64,14 @@ class Escalator:
         """Run what goes on behind the callers' backs."""
         async with self._house.open(), anyio.create_task_group() as tasks:
             self._flights.tasks = tasks
-            yield self
+            async with upkeep.going_on(self._house, self._flights, tasks):
+                yield self
+
+    def under(self, house: House) -> Escalator:
+        """Return it with `House.under`'s policy and budgets, and the same flights."""
+        view = copy.copy(self)
+        view._house = house  # noqa: SLF001  # a view is made here and nowhere else
+        return view
 
     @property
     def policy_name(self) -> str:
@@ -71,13 +80,13 @@ class Escalator:
 
     @property
     def calls_in_flight(self) -> int:
-        """How many experts are being asked right now."""
-        return len(self._flights)
+        """How many calls are on their way, or wait to be booked."""
+        return self._flights.unfinished
 
     async def drained(self) -> None:
-        """Take no more questions, and wait until no expert is being asked."""
-        self._closing = True
-        await self._flights.landed()
+        """Take no more questions, and wait until each call has landed and is booked."""
+        self._flights.closing = True
+        await self._flights.booked()
 
     async def ask(
         self, question: Question, *, progress: Progress | None = None
@@ -94,7 +103,7 @@ class Escalator:
             LedgerError: The ledger cannot be used; nothing was spent.
         """
         case = await self._take_in(question)
-        if self._closing:
+        if self._flights.closing:
             return replies.unavailable(case, "The server is ending.")
         progress = progress or Progress()
         known = await self._recall(case, progress)
@@ -110,13 +119,21 @@ class Escalator:
     async def _walk(self, case: Case, progress: Progress) -> Reply:
         """Assess, decide, and escalate if that is the decision."""
         house = self._house
-        facts = casework.facts(case)
+        until = anyio.current_time() + house.settings.answer_within_s
+        assessed = await assessing.assessed(house, case)
+        facts = assessed.facts
         decision, approval = await _in_thread(
             lambda: casework.decide(house, case, facts)
         )
+        found = await local_first.tried(house, case, decision, assessed, progress)
         record = casework.record(house, case, facts, decision, approval)
+        record = replace(record, local=found.local, confidence=found.confidence)
+        if found.answer is not None:
+            give = partial(local_first.give, recent=self._recent)
+            reply = await _in_thread(lambda: give(house, case, decision, record, found))
+            return await self._with_budget(reply, record)
         if house.settings.experts and decision.action == "escalate":
-            reply = await self._escalate(case, decision, record, progress)
+            reply = await self._escalate(case, decision, record, progress, until)
             return await self._with_budget(reply, record)
         reply = replies.unavailable(case, NO_EXPERT)
         if house.settings.experts:
@@ -135,13 +152,11 @@ class Escalator:
         """
         house = self._house
         case = await self._take_in(question)
-        facts = casework.facts(case)
+        facts = assessing.unmeasured(house, case)
 
         def look() -> Preview:
             decision, _ = casework.decide(house, case, facts)
-            prompt = casework.prompt(house, case, panel=decision.panel > 1)
-            ladder = casework.ladder(house, case, facts)
-            return preview(house, case, decision, prompt, ladder)
+            return preview(house, case, decision, facts)
 
         return await _in_thread(look)
 
@@ -243,7 +258,8 @@ class Escalator:
         if same is None:
             return None
         age_s = (self._house.now_us() - same.ended_us) / 1_000_000
-        if same.status == "answered" and age_s <= self._house.settings.reuse_within_s:
+        fresh = age_s <= self._house.settings.reuse_within_s
+        if fresh and (same.status == "answered" or local_first.serves(case, same)):
             return await self._again(case, same)
         if same.status == "pending" and self._flights.work_on(same):
             return await self._join(case, same.question_id, progress)
@@ -306,14 +322,15 @@ class Escalator:
         decision: Decision,
         record: QuestionRecord,
         progress: Progress,
+        until: float,
     ) -> Reply:
         house = self._house
         call = await _in_thread(
             lambda: casework.call(house, case, decision, record, progress)
         )
-        flight = self._flights.launch(call)
+        flight = self._flights.launch(call, house.desk())
         try:
-            with anyio.move_on_after(house.settings.answer_within_s):
+            with anyio.move_on_at(until):
                 await flight.done.wait()
         except anyio.get_cancelled_exc_class():
             call.abandoned = flight.waiting == 0
@@ -362,6 +379,8 @@ class Escalator:
         await _in_thread(lambda: casework.write(house, row, reply, again=again))
 
     async def _with_budget(self, reply: Reply, record: QuestionRecord) -> Reply:
+        if reply.budget_left_nusd is not None:
+            return reply  # the room of the budget that was too small
         house = self._house
         now_us = house.now_us()
         try:
@@ -371,7 +390,8 @@ class Escalator:
         except LedgerError as error:
             _log.warning("budgets cannot be read", error=str(error))
             return reply  # an answer is worth more than the figure beside it
-        return replace(reply, budget_left_nusd=left_nusd(found))
+        self._forewarned.look(found, house.now(), house.zone)
+        return replace(reply, budget_left_nusd=left_nusd(found, experts=reply.experts))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

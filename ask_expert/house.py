@@ -1,6 +1,8 @@
 """Put the rooms together from the settings: policy, masker, ledger, experts, clock."""
 
 import contextlib
+import copy
+import json
 import os
 import secrets
 import time
@@ -9,19 +11,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from ask_expert import settings_file
-from ask_expert.budget import Limit, to_us
+from ask_expert.budget import to_us
 from ask_expert.errors import ConfigError, LedgerError
 from ask_expert.experts import http, keys
 from ask_expert.experts.desk import Desk, UnknownPrice, priced
 from ask_expert.experts.found import experts_from_environment
 from ask_expert.experts.prices import Quote
+from ask_expert.home import user_name
+from ask_expert.ledger import changes
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger_address import Where, is_server, password
+from ask_expert.limits import Limit
 from ask_expert.policy import presets
 from ask_expert.policy.document import Policy
+from ask_expert.policy.facts import plain
 from ask_expert.redaction import Masker, secret_environment
 from ask_expert.settings import ExpertSettings, Settings, is_loopback
 
@@ -34,6 +41,17 @@ _KEY_BYTES = 32
 _KEY_CHARS = 16
 _COMMAND_KEY_S = 300
 """What a command prints may be a token that ends: it is run again after so long."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What all views of one house see alike: keys, the masker, the HTTP client."""
+
+    masker: Masker
+    keys: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    keys_before: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    looked_s: dict[str, float] = field(default_factory=dict[str, float])
+    client: http.httpx.AsyncClient | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +67,7 @@ class House:
         environ: The environment the keys come from.
         mask_key: Key of the hashes of secrets and questions.
         zone: Time zone of calendar windows.
+        further: Budgets beside the policy's; all must have room.
         clock_s: Monotonic seconds, for the age of keys.
     """
 
@@ -59,31 +78,49 @@ class House:
     environ: Mapping[str, str]
     mask_key: bytes
     zone: tzinfo
+    further: tuple[Limit, ...] = ()
     clock_s: Callable[[], float] = time.monotonic
-    masker: Masker = field(init=False)
-    _keys: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    _keys_before: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    _looked_s: dict[str, float] = field(default_factory=dict[str, float])
-    _client: http.httpx.AsyncClient | None = None
+    _shared: _Shared = field(init=False)
 
     def __post_init__(self) -> None:
+        self._shared = _Shared(Masker())
         for expert in self.settings.experts:
             try:
                 self._look_up(expert)
             except ConfigError:
                 # It may be stored later; asking this expert says what is missing.
                 continue
-        self.masker = self._new_masker()
+        self._shared.masker = self._new_masker()
+
+    @property
+    def masker(self) -> Masker:
+        """The masker that knows every key, password and secret known so far."""
+        return self._shared.masker
+
+    def under(self, policy: Policy, further: tuple[Limit, ...] = ()) -> Self:
+        """
+        Return this house under another policy, and with budgets beside its own.
+
+        Ledger, keys, masker and HTTP client are the same, and open while these are.
+
+        Raises:
+            ConfigError: The policy names an expert that is not in the settings.
+        """
+        for name in policy.ladder or ():
+            self.settings.expert(name)
+        view = copy.copy(self)
+        view.policy, view.further = policy, further
+        return view
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Hold one HTTP client; close it and the ledger at the end."""
         try:
             async with http.new_client() as client:
-                self._client = client
+                self._shared.client = client
                 yield
         finally:
-            self._client = None
+            self._shared.client = None
             self.ledger.close()
 
     def now(self) -> datetime:
@@ -101,22 +138,23 @@ class House:
         Raises:
             ConfigError: It is missing; the text says what to set.
         """
-        looked_s = self._looked_s.get(expert.name)
+        looked_s = self._shared.looked_s.get(expert.name)
         may_end = expert.key_command is not None
         if looked_s is None or (
             may_end and self.clock_s() - looked_s >= _COMMAND_KEY_S
         ):
             self._look_up(expert)
-            self.masker = self._new_masker()
-        return self._keys[expert.name]
+            self._shared.masker = self._new_masker()
+        return self._shared.keys[expert.name]
 
     def _look_up(self, expert: ExpertSettings) -> None:
+        shared = self._shared
         found = keys.key_for(expert, self.environ)
-        before = self._keys.get(expert.name)
+        before = shared.keys.get(expert.name)
         if found != before:
-            self._keys_before[expert.name] = before
-        self._keys[expert.name] = found
-        self._looked_s[expert.name] = self.clock_s()
+            shared.keys_before[expert.name] = before
+        shared.keys[expert.name] = found
+        shared.looked_s[expert.name] = self.clock_s()
 
     def ladder(self) -> tuple[ExpertSettings, ...]:
         """Return the policy's experts, cheapest first."""
@@ -126,8 +164,8 @@ class House:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """The policy's budgets."""
-        return tuple(self.policy.budgets)
+        """The policy's budgets, and those beside them."""
+        return (*self.policy.budgets, *self.further)
 
     @property
     def stores_texts(self) -> bool:
@@ -136,11 +174,11 @@ class House:
 
     def desk(self) -> Desk:
         """Return what a consultation works with."""
-        if self._client is None:
+        if self._shared.client is None:
             raise RuntimeError("the house is not open")
         return Desk(
             ledger=self.ledger,
-            client=self._client,
+            client=self._shared.client,
             masker=self.masker,
             key_for=self.key_for,
             limits=self.limits,
@@ -168,13 +206,17 @@ class House:
         )
 
     def _new_masker(self) -> Masker:
-        known = secret_environment(self.environ)
+        known, shared = secret_environment(self.environ), self._shared
         for expert in self.settings.experts:
-            for when, kept in (("", self._keys), (" before", self._keys_before)):
+            for when, kept in (("", shared.keys), (" before", shared.keys_before)):
                 key = kept.get(expert.name)
                 # A word like `lm-studio` is what local servers take for a key.
                 if key and not (is_loopback(expert.base_url) and len(key) < _KEY_CHARS):
                     known[f"key of {expert.name}{when}"] = key
+        for local in self.settings.locals:
+            key = self.environ.get(local.key_env) if local.key_env else None
+            if key and not (is_loopback(local.base_url) and len(key) < _KEY_CHARS):
+                known[f"key of local {local.label}"] = key
         known.update(_passwords(self.settings, self.environ))
         return Masker(known=known, allow=self.settings.send.allow)
 
@@ -184,9 +226,17 @@ def build(
     *,
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] = os.environ,
+    on_record: bool = True,
 ) -> House:
     """
     Build the house from its home folder.
+
+    Args:
+        home: Folder of settings, ledger and masking key.
+        flags: Settings that go before those of the home.
+        environ: The environment the keys come from.
+        on_record: Whether the policy is used to ask, so that a change of it goes on
+            record; looking at a ledger changes nothing.
 
     Raises:
         ConfigError: Settings or policy are wrong.
@@ -210,7 +260,27 @@ def build(
         zone=ZoneInfo(settings.time_zone),
     )
     house.ledger.sweep(now_us=house.now_us())
+    if on_record:
+        put_on_record(house.ledger, policy, now_us=house.now_us())
     return house
+
+
+def put_on_record(ledger: Ledger, policy: Policy, *, now_us: int) -> None:
+    """
+    Note who uses a policy, if it is not what it was when it was last used.
+
+    Raises:
+        LedgerError: The ledger cannot be read or written.
+    """
+    written = json.dumps(policy.model_dump(exclude_none=True), default=plain)
+    changes.note_policy(
+        ledger,
+        name=policy.name,
+        document=json.loads(written),
+        policy_hash=policy.hash,
+        by=user_name(),
+        at_us=now_us,
+    )
 
 
 def ledger_path(home: Path, settings: Settings) -> Where:

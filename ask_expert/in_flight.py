@@ -13,8 +13,9 @@ import structlog
 from ask_expert import intake
 from ask_expert.errors import InvalidQuestionError, LedgerError
 from ask_expert.experts.consultation import consult
-from ask_expert.experts.desk import Call, Failed, Result, Settled
+from ask_expert.experts.desk import Call, Desk, Failed, Result, Settled
 from ask_expert.house import House
+from ask_expert.ledger.leases import UnderWay
 from ask_expert.ledger.owner import is_dead, this_process
 from ask_expert.ledger.records import Answered
 from ask_expert.question import Caller
@@ -38,12 +39,14 @@ class InFlight:
 
     Attributes:
         call: The question and whom to ask.
+        desk: What the consultation works with: its policy and budgets, too.
         waiting: How many others wait for the same answer.
         done: Set when there is a result.
         result: How it ended; None while it has not.
     """
 
     call: Call
+    desk: Desk
     waiting: int = 0
     done: anyio.Event = field(default_factory=anyio.Event)
     result: Result | None = None
@@ -87,20 +90,33 @@ class Remembered:
 
 
 class Flights:
-    """Every call of this process that is on its way; each outlives whoever asked."""
+    """
+    Every call of this process that is on its way; each outlives whoever asked.
+
+    Attributes:
+        tasks: Where they run; None while there is nobody to wait for them.
+        closing: Whether no more are to come.
+    """
 
     def __init__(self, house: House, recent: Remembered) -> None:
         self._house = house
         self._recent = recent
         self._by_id: dict[str, InFlight] = {}
         self._by_key: dict[str, str] = {}
+        self._bookings: dict[Callable[[], Awaitable[bool]], anyio.Event] = {}
         self.tasks: anyio.abc.TaskGroup | None = None
+        self.closing = False
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def __contains__(self, question_id: str) -> bool:
         return question_id in self._by_id
+
+    @property
+    def unfinished(self) -> int:
+        """How many are on their way, or have landed and are not booked yet."""
+        return len(self._by_id) + len(self._bookings)
 
     def get(self, question_id: str) -> InFlight | None:
         """Return the call for a question."""
@@ -116,6 +132,14 @@ class Flights:
             return standing.question_id in self._by_id
         alive = standing.lease_us >= self._house.now_us()
         return alive and not is_dead(standing.owner)
+
+    def under_way(self) -> dict[str, UnderWay]:
+        """Return the tries of every call, by id."""
+        return {
+            try_id: each
+            for flight in self._by_id.values()
+            for try_id, each in flight.call.under_way.items()
+        }
 
     async def standing(self, question_id: str, caller: Caller | None) -> Answered:
         """
@@ -147,7 +171,10 @@ class Flights:
             InvalidQuestionError: This caller has no such question.
         """
         house = self._house
-        await _in_thread(lambda: house.ledger.sweep(now_us=house.now_us()))
+        alive_here = frozenset(self.under_way())
+        await _in_thread(
+            lambda: house.ledger.sweep(now_us=house.now_us(), alive=alive_here)
+        )
         standing = await self.standing(question_id, caller)
         alive = self.work_on(standing)
         if standing.status == "pending" and not alive:
@@ -159,11 +186,18 @@ class Flights:
         while self._by_id:
             await next(iter(self._by_id.values())).done.wait()
 
-    def launch(self, call: Call) -> InFlight:
+    async def booked(self) -> None:
+        """Wait until none is on its way, and what landed is booked or given up."""
+        while self.unfinished:
+            await self.landed()
+            if self._bookings:
+                await next(iter(self._bookings.values())).wait()
+
+    def launch(self, call: Call, desk: Desk) -> InFlight:
         """Start a consultation that outlives whoever asked."""
         if self.tasks is None:
             raise RuntimeError("use `async with escalator.open():`")
-        flight = InFlight(call=call)
+        flight = InFlight(call=call, desk=desk)
         self._by_id[call.question.id] = flight
         self._by_key[call.key] = call.question.id
         self.tasks.start_soon(self._consult, flight)
@@ -172,7 +206,7 @@ class Flights:
     async def _consult(self, flight: InFlight) -> None:
         call = flight.call
         try:
-            flight.result = await consult(self._house.desk(), call)
+            flight.result = await consult(flight.desk, call)
             await self._keep(call, flight.result)
         except LedgerError as error:
             flight.result = Failed(reason=str(error), recorded=True)
@@ -194,7 +228,8 @@ class Flights:
         house = self._house
         if self.tasks is not None:
             for book in call.unbooked:
-                self.tasks.start_soon(book_later, book)
+                self._bookings[book] = anyio.Event()
+                self.tasks.start_soon(self._book, book)
         if isinstance(result, Settled):
             if call.unbooked or not house.stores_texts:
                 self._recent.add(call.question.id, result.answer.text)
@@ -205,6 +240,12 @@ class Flights:
                     call.question.id, status="unavailable", reason=result.reason
                 )
             )
+
+    async def _book(self, book: Callable[[], Awaitable[bool]]) -> None:
+        try:
+            await book_later(book)
+        finally:
+            self._bookings.pop(book).set()
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -17,6 +17,7 @@ from ask_expert.answer_block import clean, head_and_tail, word
 from ask_expert.confidence.signals.check_result import CheckResult, run_check
 from ask_expert.confidence.signals.repeated_error import signature
 from ask_expert.errors import InvalidQuestionError
+from ask_expert.experts.cleaning import plain
 from ask_expert.house import House
 from ask_expert.ledger.records import Closed, Past, new_id
 from ask_expert.question import Attachment, Caller, Question, Turn
@@ -122,7 +123,7 @@ def known_caller(house: House, caller: Caller) -> Caller:
     """
     Return the caller as budgets, look-ups and the ledger know it: without secrets.
 
-    A session or project that holds a secret is told from others by a keyed hash.
+    The name of a user may be bytes that are no text, which no database takes. A session or project that holds a secret is told from others by a keyed hash.
     Files and checks need the caller as it came. Doing it twice changes nothing.
     """
     agent = house.masker.scrub(clean(caller.agent))
@@ -133,7 +134,11 @@ def known_caller(house: House, caller: Caller) -> Caller:
     if project != caller.project:
         project = f"{project}#{_digest(house, caller.project)[:8]}"
     return replace(
-        caller, session=session, project=project, agent=word(agent, _MAX_AGENT_CHARS)
+        caller,
+        session=session,
+        project=project,
+        agent=word(agent, _MAX_AGENT_CHARS),
+        user=plain(caller.user),
     )
 
 
@@ -208,8 +213,7 @@ def _clean(text: str | None) -> str | None:
     """Return the text without what no database or wire can carry; None if empty."""
     if text is None:
         return None
-    plain = text.replace("\0", "").encode("utf-8", "replace").decode()
-    return plain.strip("\r\n\t ") or None
+    return plain(text).strip("\r\n\t ") or None
 
 
 def _history(house: House, thread: str | None, caller: Caller) -> tuple[Turn, ...]:

@@ -1,11 +1,13 @@
 """Word the reply to the agent: what happened, why, and what to do now."""
 
+from dataclasses import replace
+
 from ask_expert import advice, answer_block
-from ask_expert.budget import Denied, from_us
+from ask_expert.budget import Denied, from_us, left_nusd
 from ask_expert.experts.desk import Failed, Settled
 from ask_expert.experts.price_list import SUBSCRIPTION
 from ask_expert.intake import Case
-from ask_expert.ledger.records import Answered
+from ask_expert.ledger.records import Answered, LocalRecord
 from ask_expert.policy.decide import Decision
 from ask_expert.reply import Approval, Reply
 
@@ -48,7 +50,7 @@ def denied(case: Case, denial: Denied) -> Reply:
         status="refused",
         reason=denial.reason,
         next_step=advice.WITHOUT_BUDGET,
-        budget_left_nusd=denial.room.left_nusd,
+        budget_left_nusd=left_nusd([denial.room]),
     )
 
 
@@ -101,6 +103,34 @@ def settled(case: Case, decision: Decision, result: Settled) -> Reply:
     )
 
 
+def given_locally(
+    case: Case,
+    decision: Decision,
+    local: LocalRecord,
+    text: str,
+    *,
+    confidence: float | None,
+) -> Reply:
+    """Return the reply with an answer of the local system, in place of an expert's."""
+    return _reply(
+        case,
+        status="stay_local",
+        reason=(
+            f"{decision.rule}: {decision.reason}. The local system answered it, and no"
+            f" expert was asked: {local.reason}."
+        ),
+        next_step=advice.apply_local(case.id, marks="«SECRET:" in text),
+        answer=_local_block(text, local.name),
+        confidence=confidence,
+        local=local.name,
+        served=local.model,
+    )
+
+
+def _local_block(text: str, name: str | None) -> str:
+    return answer_block.block(text, name or "?", source="the local model")
+
+
 def _name(result: Settled) -> str:
     voices = [voice.expert for voice in result.voices]
     return f"panel of {', '.join(voices)}" if voices else result.expert.name
@@ -118,6 +148,8 @@ def stored(case_id: str, standing: Answered, *, now_us: int, masked: int = 0) ->
     """Return an answer from the ledger again, at no cost."""
     minutes = max(0, now_us - standing.ended_us) // 60_000_000
     text = standing.answer or ""
+    if standing.local_name is not None:
+        return _local_again(case_id, standing, minutes, masked)
     return Reply(
         status="answered",
         question_id=case_id,
@@ -135,9 +167,33 @@ def stored(case_id: str, standing: Answered, *, now_us: int, masked: int = 0) ->
     )
 
 
+def _local_again(case_id: str, standing: Answered, minutes: int, masked: int) -> Reply:
+    text = standing.answer or ""
+    return Reply(
+        status="stay_local",
+        question_id=case_id,
+        thread=standing.thread,
+        reason=(
+            f"The local system answered it {minutes} min ago (question"
+            f" {standing.question_id})."
+        ),
+        next_step=advice.apply_local(case_id, marks="«SECRET:" in text),
+        answer=_local_block(text, standing.local_name),
+        confidence=standing.confidence,
+        local=standing.local_name,
+        served=standing.served,
+        cached=True,
+        masked=masked,
+    )
+
+
 def fetched(standing: Answered) -> Reply:
     """Return the answer of a question that was pending, with what it cost."""
     text = standing.answer or ""
+    if standing.local_name is not None:
+        minutes = max(0, standing.ended_us - standing.created_us) // 60_000_000
+        found = _local_again(standing.question_id, standing, minutes, 0)
+        return replace(found, reason=standing.reason, cached=False)
     return Reply(
         status="answered",
         question_id=standing.question_id,

@@ -210,9 +210,11 @@ class Reply:
         reason: Why, in one sentence, with the rule that fired.
         next_step: What the agent should do now.
         answer: The expert's answer inside its marked block.
+        local: Name of the local server whose answer it is; None for an expert's.
         confidence: Calibrated P(local answer is right), if there is a calibration.
         cost_nusd: Cost of this call, in nano-dollars.
-        budget_left_nusd: The smallest room left in any budget; None without USD budgets.
+        budget_left_nusd: The smallest room left for the experts that were asked, or in
+            the budget that refused; None without USD budgets.
         asked: Name of the expert asked.
         served: Model that answered.
         cached: The answer came from the ledger or from a call already in flight.
@@ -231,6 +233,7 @@ class Reply:
     reason: str
     next_step: str
     answer: str | None = None
+    local: str | None = None
     confidence: float | None = None
     cost_nusd: int = 0
     budget_left_nusd: int | None = None
@@ -244,3 +247,9 @@ class Reply:
     subscription: bool = False
     panel: tuple[PanelVoice, ...] = ()
     approval: Approval | None = None
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts that were asked."""
+        voices = tuple(voice.expert for voice in self.panel)
+        return voices or ((self.asked,) if self.asked else ())

@@ -14,12 +14,20 @@ from typing import Annotated, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticKnownError
 
 from ask_expert.errors import ConfigError
 from ask_expert.ledger_address import check as check_address
 from ask_expert.ledger_address import is_server
+from ask_expert.local_settings import LocalSettings, one_or_several
 
 Api = Literal[
     "openai_chat",
@@ -231,13 +239,6 @@ def _check_port(url: str) -> None:
         raise ValueError("its port must be a number from 1 to 65535")
 
 
-class LocalSettings(_Strict):
-    """The local model's server; any OpenAI-compatible one."""
-
-    base_url: str
-    model: str
-
-
 class CheckSettings(_Strict):
     """
     A command that an agent may name, and never hand in.
@@ -245,10 +246,12 @@ class CheckSettings(_Strict):
     Attributes:
         command: argv; no shell is involved.
         timeout_s: Seconds before it is stopped; at ask time 20 s at most.
+        reads_answer: It can judge an answer in the file that ASK_EXPERT_ANSWER names.
     """
 
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120
+    reads_answer: bool = False
 
 
 class SendSettings(_Strict):
@@ -296,7 +299,7 @@ class Settings(_Strict):
     Attributes:
         policy: Name of a preset, or a path; relative paths start at the home.
         experts: The ladder's rungs, cheapest first unless the policy says.
-        local: The local model's server.
+        local: The local model's server, or several; code reads `locals`.
         checks: Named commands.
         send: What leaves.
         ledger: Path of the SQLite ledger, default `ledger.db` in the home; or the
@@ -310,7 +313,9 @@ class Settings(_Strict):
 
     policy: str = "balanced"
     experts: tuple[ExpertSettings, ...] = ()
-    local: LocalSettings | None = None
+    local: Annotated[
+        LocalSettings | tuple[LocalSettings, ...] | None, WrapValidator(one_or_several)
+    ] = None
     checks: Mapping[str, CheckSettings] = {}
     send: SendSettings = SendSettings()
     ledger: str | None = None
@@ -338,11 +343,20 @@ class Settings(_Strict):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [expert.name for expert in self.experts]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = _first_twice([expert.name for expert in self.experts])
         if twice:
-            raise ValueError(f"two experts are named {twice[0]!r}")
+            raise ValueError(f"two experts are named {twice!r}")
+        twice = _first_twice([each.label for each in self.locals])
+        if twice:
+            raise ValueError(f"two of `local` are {twice!r}; give each a `name`")
         return self
+
+    @property
+    def locals(self) -> tuple[LocalSettings, ...]:
+        """The local model's servers; the first is the one to use unless told."""
+        if isinstance(self.local, LocalSettings):
+            return (self.local,)
+        return self.local or ()
 
     def expert(self, name: str) -> ExpertSettings:
         """
@@ -356,6 +370,10 @@ class Settings(_Strict):
                 return expert
         known = ", ".join(expert.name for expert in self.experts) or "none"
         raise ConfigError(f"there is no expert {name!r}; known: {known}")
+
+
+def _first_twice(names: list[str]) -> str | None:
+    return min((name for name in names if names.count(name) > 1), default=None)
 
 
 def is_loopback(url: str | None) -> bool:

@@ -23,6 +23,15 @@ A task's name means nothing outside its user and project.
 _FREE = ("agent", "project", "session", "thread", "user")
 _BETWEEN = "\x1f"
 
+_TOGETHER = tuple(
+    tuple(sorted({*names, *task}))
+    for size in range(len(_FREE) + 1)
+    for names in combinations(_FREE, size)
+    for task in ((), ("task",))
+    if not task or {"project", "user"} <= {*names}
+)
+"""What may tell a window apart, one with another."""
+
 
 def key_of(pairs: Mapping[str, str]) -> str:
     """Return the key of a window from what tells it apart; values may hold anything."""
@@ -56,14 +65,8 @@ def dimensions(caller: Caller, *, task: str, thread: str | None) -> dict[str, st
 
 def possible_keys(pairs: Mapping[str, str]) -> list[str]:
     """Return the key of every window, of whatever budget, that a try can fall into."""
-    found: list[str] = []
-    for size in range(len(_FREE) + 1):
-        for names in combinations(_FREE, size):
-            found.append(key_of({name: pairs[name] for name in names}))
-            if {"project", "user"} <= {*names}:
-                with_task = {name: pairs[name] for name in (*names, "task")}
-                found.append(key_of(with_task))
-    return found
+    parts = {name: f"{name}={_escaped(value)}" for name, value in pairs.items()}
+    return [_BETWEEN.join([parts[name] for name in names]) for names in _TOGETHER]
 
 
 def told_apart_by(scope: str, per: Iterable[str]) -> frozenset[str]:

@@ -5,11 +5,16 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.databases import blank, database, ledger, postgres, template, where
 
 __all__ = ["blank", "database", "ledger", "postgres", "template", "where"]
+
+# No test is timed: a busy machine would fail what is right.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _connect = socket.socket.connect

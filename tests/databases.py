@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete, event
 
 from ask_expert.ledger.engine import writing
 from ask_expert.ledger.store import Ledger
@@ -33,11 +33,13 @@ class PostgreSQL:
     """
     A server of its own on loopback, with the folder it keeps everything in.
 
-    It trusts whoever connects, and does not wait for the disk.
+    It trusts whoever connects, and does not wait for the disk unless `settings`
+    say so.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.folder = folder
+        self._settings = settings
         self._numbers = count(1)
         self._server: subprocess.Popen[Any] | None = None
         # PostgreSQL refuses to run as root.
@@ -60,15 +62,16 @@ class PostgreSQL:
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": self._folder,
+            "unix_socket_directories": self.folder,
             "fsync": "off",
             "shared_buffers": "32MB",
             "max_connections": 60,
+            **self._settings,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._folder / "data", *options],
+                [self._bin / "postgres", "-D", self.folder / "data", *options],
                 stdout=log,
                 stderr=log,
                 **self._as_its_user(),
@@ -113,7 +116,7 @@ class PostgreSQL:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [self._bin / program, "-D", self._folder / "data", *arguments],
+            [self._bin / program, "-D", self.folder / "data", *arguments],
             check=True,
             capture_output=True,
             **self._as_its_user(),
@@ -121,7 +124,7 @@ class PostgreSQL:
 
     def _as_its_user(self) -> dict[str, Any]:
         environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-        found: dict[str, Any] = {"cwd": self._folder, "env": environ}
+        found: dict[str, Any] = {"cwd": self.folder, "env": environ}
         if self._user is not None:
             found |= {"user": self._user, "group": self._user, "extra_groups": []}
         return found
@@ -134,12 +137,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running() -> Generator[PostgreSQL]:
-    """Run a server for a block; its files are gone afterwards."""
+def running(**settings: object) -> Generator[PostgreSQL]:
+    """Run a server, with these settings, for a block; its files are gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="ask-expert-pg-"))
     folder.chmod(0o755)
     try:
-        server = PostgreSQL(folder)
+        server = PostgreSQL(folder, **settings)
         server.start()
         try:
             yield server
@@ -199,9 +202,41 @@ def ledger(where: Path | str) -> Generator[Ledger]:
         yield opened
 
 
+def statements(ledger: Ledger) -> list[str]:
+    """Return a list that fills with every statement the database is sent from now on."""
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    event.listen(ledger.engine, "before_cursor_execute", note)
+    return said
+
+
+@contextmanager
+def rewriting(ledger: Ledger) -> Generator[Connection]:
+    """Write in a transaction that may also change what is only ever appended."""
+    with writing(ledger.engine) as connection:
+        if connection.dialect.name == "postgresql":
+            switch = "ALTER TABLE {} {} TRIGGER USER"
+            for table in ("changes", "movements"):
+                connection.exec_driver_sql(switch.format(table, "DISABLE"))
+            yield connection
+            for table in ("changes", "movements"):
+                connection.exec_driver_sql(switch.format(table, "ENABLE"))
+            return
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        guards = connection.exec_driver_sql(query).all()
+        for name, _ in guards:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        yield connection
+        for _, statement in guards:
+            connection.exec_driver_sql(statement)
+
+
 def emptied(ledger: Ledger) -> Ledger:
     """Remove every row, for the next example of a property."""
-    with writing(ledger.engine) as connection:
+    with rewriting(ledger) as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(delete(table))
     return ledger

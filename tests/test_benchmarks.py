@@ -31,6 +31,21 @@ def ran(*arguments: str) -> str:
     return done.stdout
 
 
+def measured(*arguments: str) -> str:
+    """Run what measures time; how fast this machine is now is not asked for."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments, "--rounds", "3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    wrong = [line for line in done.stderr.splitlines() if line.startswith("WRONG")]
+    assert [line for line in wrong if "at most" not in line] == [], done.stderr
+    return done.stdout
+
+
 def test_a_small_chaos_run_holds_and_meets_every_final_state() -> None:
     printed = ran("benchmarks.chaos", "--questions", "40")
 
@@ -51,6 +66,35 @@ def test_in_a_small_run_an_impatient_client_loses_and_pays_nothing_twice() -> No
 
     assert printed.count("| 1 | 1 | $0.00042 | 1 of 1 |") == 3
     assert printed.count("| 1 | 1 | $0.00042 | 3 of 3 |") == 1
+
+
+def test_in_a_small_run_killed_processes_overspend_nothing_and_a_control_does() -> None:
+    few = ("--processes", "3", "--scale", "0.02", "--kill-every-s", "1")
+    printed = ran("benchmarks.overspend", *few)
+
+    over = {"no": 0, "control": 0}
+    for line in printed.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 8 and cells[6].isdigit():
+            kind = "control" if cells[1].startswith("control") else "no"
+            over[kind] += int(cells[6])
+    assert over["no"] == 0
+    assert over["control"] > 0
+
+
+def test_a_small_ledger_and_a_smaller_one_are_measured_side_by_side() -> None:
+    printed = measured("benchmarks.ledger_scale", "--sizes", "100", "500")
+
+    assert printed.count("| SQLite |") == 2
+    assert printed.count("| PostgreSQL |") == 2
+
+
+def test_connections_that_share_their_windows_meet_no_error() -> None:
+    printed = ran("benchmarks.hot_rows", "--questions", "64")
+
+    assert [line.split("|")[6].strip() for line in printed.splitlines()[6:9]] == [
+        "0"
+    ] * 3
 
 
 def books() -> Books:

@@ -13,7 +13,6 @@ from ask_expert.budget import (
     FOREVER_US,
     Cap,
     Denied,
-    Mode,
     Room,
     buckets,
     caps,
@@ -23,6 +22,7 @@ from ask_expert.budget import (
     most_output,
     to_us,
 )
+from ask_expert.limits import Mode
 from ask_expert.periods import rolling, window
 from ask_expert.question import Caller
 from ask_expert.window_keys import dimensions, key_of, pairs_of, possible_keys
@@ -232,6 +232,21 @@ def test_what_is_granted_fits_into_every_room(
 def test_the_smallest_room_is_what_is_left() -> None:
     assert left_nusd([room(1000, 300), room(None), room(800)]) == 700
     assert left_nusd([room(None)]) is None
+
+
+def test_what_is_left_is_that_of_the_experts_who_matter() -> None:
+    def of(expert: str, left: int) -> Room:
+        return Room(cap=Cap(scope="month", expert=expert, nusd=left))
+
+    small, large, shared = of("small", 5), of("large", 900), room(1000, 400)
+
+    assert left_nusd([small, large, shared], experts=["large"]) == 600
+    assert left_nusd([small, large, shared], experts=["small"]) == 5
+    assert left_nusd([small, large, shared], experts=["small", "large"]) == 5
+    assert left_nusd([small, large, shared], experts=["free"]) == 600
+    # Nobody was asked: whoever has most left could be.
+    assert left_nusd([small, large, shared]) == 600
+    assert left_nusd([small, large]) == 900
 
 
 @pytest.mark.parametrize("minute", [0, 30, 59])

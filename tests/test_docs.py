@@ -22,7 +22,7 @@ from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.mcp_server.server import build_server
 from ask_expert.mcp_server.tools import Connection
 from ask_expert.policy.document import Comparison, Policy
-from ask_expert.policy.facts import KNOWN_FACTS
+from ask_expert.policy.facts import KNOWN_FACTS, FactKind
 from ask_expert.policy.presets import PRESETS
 from ask_expert.reply import Reply, Status
 from ask_expert.settings import Settings
@@ -51,7 +51,10 @@ def options(path: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
             serve(["--help"])
         return set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
     return {
-        name for each in COMMANDS[path].params for name in each.opts if "--" in name
+        name
+        for each in COMMANDS[path].params
+        for name in (*each.opts, *each.secondary_opts)
+        if "--" in name
     }
 
 
@@ -134,13 +137,21 @@ def test_every_policy_key_and_comparison_has_a_row() -> None:
 
 def test_every_fact_has_a_row_that_says_when_it_is_present() -> None:
     described = documents.named_rows(documents.text("docs/reference/facts.md"))
-    kinds = {"bool": "true or false", "int": "whole number", "number": "0 to 1"}
 
     assert set(described) == set(KNOWN_FACTS)
     for name, fact in KNOWN_FACTS.items():
-        assert described[name][1] == kinds[fact.kind]
+        assert described[name][1] == _range(fact)
         assert (described[name][2] == "always") == fact.always
         assert described[name][3].startswith(fact.meaning)
+
+
+def _range(fact: FactKind) -> str:
+    """Return what the page calls a fact's values."""
+    if fact.kind != "number":
+        return {"bool": "true or false", "int": "whole number"}[fact.kind]
+    if fact.high == 1:
+        return "0 to 1"
+    return "0 or less" if fact.high == 0 else "0 or more"
 
 
 def test_every_error_has_a_row_with_its_place_in_the_tree() -> None:
@@ -291,7 +302,8 @@ def named_commands() -> list[str]:
 def test_every_command_that_a_page_names_exists_with_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [word for word in line.split() if word not in {"COMMAND", "…"}]
+    ours = line.partition(" -- ")[0]  # what follows goes to another program
+    words = [word for word in ours.split() if word not in {"COMMAND", "…"}]
     group: Any = get_command(app)
     path = [words.pop(0)]
     while isinstance(group, TyperGroup) and words and not words[0].startswith("-"):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ask_expert import house as houses
+from ask_expert.errors import ConfigError
 from ask_expert.house import House
+from ask_expert.policy import budget_text, presets
 
 COUNTING = (
     "import pathlib; p = pathlib.Path('{file}');"
@@ -68,3 +70,46 @@ def test_a_token_and_the_one_before_it_are_masked(house: House) -> None:
 
     for number in (1, 2):
         assert house.masker.scan(f"it is eyJ-token-number-{number}".encode())
+
+
+def test_the_key_of_a_local_server_is_masked_whatever_its_variable_is_called(
+    home: Path,
+) -> None:
+    (home / "settings.yaml").write_text(
+        "local:\n"
+        "  base_url: https://gpu.example.net/v1\n"
+        "  model: tiny\n"
+        "  key_env: GPU_DOOR\n"
+    )
+    built = houses.build(home, environ={"GPU_DOOR": "open-sesame-now"})
+
+    found = built.masker.scan(b"it is open-sesame-now")
+
+    built.ledger.close()
+    assert found
+
+
+def test_a_view_has_its_own_policy_and_budgets_and_shares_all_else(
+    house: House,
+) -> None:
+    frugal = presets.load("frugal", home=house.home)
+    own = (budget_text.parse("1/day"),)
+
+    view = house.under(frugal, own)
+    key = view.key_for(view.settings.experts[0])
+
+    assert (view.policy.name, house.policy.name) == ("frugal", "balanced")
+    assert view.limits == (*frugal.budgets, *own)
+    assert house.limits == tuple(house.policy.budgets)
+    assert view.ledger is house.ledger
+    # A key that one of them learned is masked by both.
+    assert key is not None
+    assert view.masker is house.masker
+    assert key not in house.masker.scrub(f"it is {key}")
+
+
+def test_a_view_with_an_expert_that_is_not_there_is_refused(house: House) -> None:
+    strange = house.policy.model_copy(update={"ladder": ("nobody",)})
+
+    with pytest.raises(ConfigError, match="no expert 'nobody'"):
+        house.under(strange)

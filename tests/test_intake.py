@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -16,6 +16,8 @@ from tests.end_to_end.support import write_settings
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 PLAIN = "correct-horse-battery"
 """A secret that only its variable gives away."""
+ANY_CHARACTER = st.characters(codec=None)
+"""Halves of surrogate pairs, too: what is no UTF-8 in a user's name becomes some."""
 
 
 @pytest.fixture
@@ -85,15 +87,21 @@ def test_callers_that_differ_in_a_secret_alone_stay_apart(house: House) -> None:
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(session=st.text(), project=st.text(), agent=st.text())
+@given(
+    session=st.text(), project=st.text(), agent=st.text(), user=st.text(ANY_CHARACTER)
+)
+@example(session="s", project="/x", agent="a", user="b\udcff\0")
 def test_a_known_caller_is_known_and_can_be_stored(
-    house: House, session: str, project: str, agent: str
+    house: House, session: str, project: str, agent: str, user: str
 ) -> None:
-    known = known_caller(house, caller(session=session, project=project, agent=agent))
+    told = caller(session=session, project=project, agent=agent, user=user)
 
+    known = known_caller(house, told)
+
+    everything = known.session + known.project + known.agent + known.user
     assert known_caller(house, known) == known
-    assert repr(known).encode()
-    assert "\0" not in known.session + known.project + known.agent
+    assert everything.encode().decode() == everything
+    assert "\0" not in everything
 
 
 def test_a_question_is_taken_in_under_the_known_caller_and_finds_its_thread(

@@ -123,6 +123,7 @@ def test_blocks_are_written_in_languages_that_a_test_knows() -> None:
         "yaml",
         "toml",
         "python",
+        "sql",
         "text",
         "markdown",
     }

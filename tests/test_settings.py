@@ -11,6 +11,7 @@ from ask_expert import yaml_file
 from ask_expert.errors import ConfigError
 from ask_expert.home import home_folder, user_name
 from ask_expert.settings import Settings, needs_calls_budget
+from ask_expert.settings_file import load
 
 FIXED = """\
 policy: balanced
@@ -361,3 +362,63 @@ def test_a_key_in_the_file_is_refused_with_the_way_to_do_it() -> None:
 def test_a_time_zone_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match="is no time zone"):
         yaml_file.parse("time_zone: Mars/Olympus", Settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("local: {base_url: x}", "'local.model': is missing"),
+        (
+            "local: [{base_url: x, model: m}, {base_url: y}]",
+            "'local.1.model': is missing",
+        ),
+        (
+            "local: 3",
+            "'local': must be a mapping of keys to values, or a list of such; got 3",
+        ),
+        (
+            "local: []",
+            "'local': must hold at least one server; else leave it out",
+        ),
+        (
+            "local: [{base_url: x, model: m}, {base_url: y, model: m}]",
+            "two of `local` are 'm'; give each a `name`",
+        ),
+        (
+            "local: {base_url: x, model: m, windw: 3}",
+            "'local.windw': unknown key 'windw'; did you mean 'window'?",
+        ),
+        (
+            "local: {base_url: x, model: m, role: Big}",
+            "'local.role': use 1 to 40 small letters, digits, '_' or '-'; got 'Big'",
+        ),
+    ],
+)
+def test_a_wrong_local_server_is_named_by_its_place(text: str, message: str) -> None:
+    assert complaint(text).endswith(message)
+
+
+def test_one_local_server_or_several_are_read_alike() -> None:
+    one = parse("local: {base_url: x, model: m}")
+    several = parse(
+        "local: [{base_url: x, model: m}, "
+        "{base_url: y, model: m, name: wide, window: 9000, role: long}]"
+    )
+
+    assert parse("local:").locals == parse("policy: frugal").locals == ()
+    assert several.locals[:1] == one.locals
+    assert [each.label for each in several.locals] == ["m", "wide"]
+    for settings in (one, several):
+        given = settings.model_dump(exclude_unset=True)
+        assert type(settings).model_validate(given) == settings
+
+
+def test_a_variable_changes_one_local_server_and_keeps_the_rest_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings.yaml").write_text("local: {base_url: x, model: m}\n")
+    monkeypatch.setenv("ASK_EXPERT_LOCAL__MODEL", "other")
+
+    (local,) = load(tmp_path).locals
+
+    assert (local.base_url, local.model) == ("x", "other")

@@ -13,13 +13,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ask_expert.cli import experts, key, ledger, output, policy, templates, thread
+from ask_expert.cli import (
+    experts,
+    key,
+    ledger,
+    local,
+    output,
+    policy,
+    templates,
+    thread,
+    token,
+)
 from ask_expert.cli.ask import ask
+from ask_expert.cli.assess import assess
+from ask_expert.cli.calibrate import calibrate
 from ask_expert.cli.demo import demo
 from ask_expert.cli.doctor import doctor
 from ask_expert.cli.init import init
 from ask_expert.cli.outcome import approve, outcome
 from ask_expert.cli.prices import prices
+from ask_expert.cli.replay import replay
 from ask_expert.cli.report import report
 from ask_expert.cli.serve_command import serve
 from ask_expert.errors import AskExpertError
@@ -78,6 +91,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command(context_settings=_PASSED_ON, add_help_option=False)(serve)
 app.command()(ask)
+app.command()(assess)
 app.command()(report)
 app.command()(outcome)
 app.command()(approve)
@@ -85,9 +99,13 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(thread.app, name="thread")
 app.add_typer(experts.app, name="experts")
 app.command()(prices)
+app.command()(calibrate)
+app.command()(replay)
 app.add_typer(policy.app, name="policy")
 app.add_typer(templates.app, name="templates")
 app.add_typer(key.app, name="key")
+app.add_typer(token.app, name="token")
+app.add_typer(local.app, name="local")
 app.command()(doctor)
 app.command()(init)
 app.command()(demo)

@@ -62,7 +62,9 @@ def ask(  # noqa: PLR0917  # one parameter an option
         task=task,
         thread=thread,
     )
-    house = asking.house(folder(home), os.environ, policy=_here(policy))
+    house = asking.house(
+        folder(home), os.environ, policy=_here(policy), on_record=not dry_run
+    )
     if dry_run:
         asking.show_preview(anyio.run(asking.previewed, house, asked), json=json)
         return

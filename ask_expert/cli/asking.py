@@ -32,16 +32,24 @@ def caller() -> Caller:
     )
 
 
-def house(home: Path, environ: Mapping[str, str], *, policy: str | None) -> House:
+def house(
+    home: Path, environ: Mapping[str, str], *, policy: str | None, on_record: bool
+) -> House:
     """
     Return the house, with the patience of a person.
+
+    Args:
+        home: Folder of settings and ledger.
+        environ: The environment the keys come from.
+        policy: Preset or path that goes before the settings' own.
+        on_record: Whether anything may be put on record.
 
     Raises:
         ConfigError: Settings or policy are wrong.
         LedgerError: The ledger cannot be opened.
     """
     flags = {"policy": policy, "answer_within_s": _PATIENCE_S}
-    return houses.build(home, flags=flags, environ=environ)
+    return houses.build(home, flags=flags, environ=environ, on_record=on_record)
 
 
 async def previewed(house: House, question: Question) -> Preview:
@@ -81,7 +89,8 @@ def show(reply: Reply) -> None:
         ("status", f"{reply.status}{' (from the ledger)' if reply.cached else ''}"),
         ("reason", reply.reason),
         ("expert", f"{reply.asked}{served}" if reply.asked else ""),
-        ("cost", _paid(reply) if reply.asked else ""),
+        ("local system", f"{reply.local}{served}" if reply.local else ""),
+        ("cost", _paid(reply) if reply.asked or reply.local else ""),
         ("budget left", "" if left is None else money(left)),
         ("secrets masked", str(reply.masked or "")),
         ("sent", ", ".join(reply.sent)),
@@ -114,6 +123,7 @@ def fields(reply: Reply) -> dict[str, object]:
         "expert": {"asked": reply.asked, "served": reply.served}
         if reply.asked
         else None,
+        "local": {"name": reply.local, "served": reply.served} if reply.local else None,
         "cached": reply.cached,
         "masked_secrets": reply.masked,
         "sent": list(reply.sent),
@@ -131,8 +141,10 @@ def show_preview(preview: Preview, *, json: bool) -> None:
     secret = ", ".join(preview.still_secret)
     rows = [
         ("decision", f"{decision.action} ({decision.rule}: {decision.reason})"),
+        ("local first", preview.local_first or ""),
         *(row for each in preview.asked for row in _asked_rows(each)),
         ("all together", _all_together(preview)),
+        ("not asked", " ".join(preview.passed_over)),
         ("masked", ", ".join(preview.masked) or "nothing"),
         ("template", preview.template),
         ("sent", ", ".join(preview.sent)),
@@ -183,9 +195,11 @@ def _preview_fields(preview: Preview) -> dict[str, object]:
         "decision": decision.action,
         "rule": decision.rule,
         "reason": decision.reason,
+        "local_first": preview.local_first,
         **first,
         "worst_case_usd": None if worst is None else number(worst),
         "panel": panel if len(panel) > 1 else None,
+        "passed_over": list(preview.passed_over),
         "template": preview.template,
         "masked": list(preview.masked),
         "sent": list(preview.sent),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ask_expert.cli import ledger_care, output
+from ask_expert.cli import ledger_care, output, reconcile
 from ask_expert.cli.options import Handle, Home, Json, as_utf8, folder
 
 app = typer.Typer(help="See and keep what is on record.", no_args_is_help=True)
@@ -16,6 +16,7 @@ for _command in (
     ledger_care.check,
     ledger_care.compact,
     ledger_care.move,
+    reconcile.reconcile,
 ):
     app.command()(_command)
 
@@ -55,6 +56,29 @@ def show(question_id: Handle, json: Json = False, home: Home = None) -> None:
 
 
 @app.command()
+def changes(
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many, newest first.")
+    ] = 20,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """List who changed a token, a policy or a cap, when, from what to what."""
+    from ask_expert.ledger import changes as rows
+    from ask_expert.report import changes as lines
+    from ask_expert.report import desk
+
+    with desk.opened(folder(home), os.environ) as open_desk:
+        found = rows.latest(open_desk.ledger, limit)
+    if json:
+        output.as_json([lines.as_json(each) for each in found])
+    elif found:
+        output.table([lines.cells(each) for each in found], head=lines.HEAD)
+    else:
+        output.say("No change is on record yet.")
+
+
+@app.command()
 def search(
     words: Annotated[
         list[str], typer.Argument(help="All must occur, in any case; quote a phrase.")
@@ -91,12 +115,19 @@ def export(
         Path | None,
         typer.Option("--output", dir_okay=False, help="Default: standard output."),
     ] = None,
+    schema: Annotated[
+        Literal["duckdb", "spark"] | None,
+        typer.Option(help="Write how this program reads an export, and no try."),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Write all tries with their questions; texts are masked."""
     from ask_expert.ledger import export as exports
     from ask_expert.report import desk
 
+    if schema is not None:
+        _write_schema(exports.schema(schema), file)
+        return
     with desk.opened(folder(home), os.environ) as open_desk:
         if file is None:
             exports.write(open_desk.ledger, form, sys.stdout)
@@ -104,3 +135,11 @@ def export(
         with output.private_file(file) as target:
             lines = exports.write(open_desk.ledger, form, target)
     output.complain(f"{lines} lines are in {file}.")
+
+
+def _write_schema(text: str, file: Path | None) -> None:
+    if file is None:
+        sys.stdout.write(text)
+        return
+    with output.private_file(file) as target:
+        target.write(text)

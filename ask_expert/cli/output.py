@@ -16,6 +16,7 @@ _NEWLINE = 10
 _SPACE = 32
 _DELETE = 127
 _LAST_C1 = 159
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(_DELETE, _LAST_C1 + 1)}
 
 
 def safe(text: str) -> str:
@@ -61,8 +62,9 @@ def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> None:
 
 
 def as_json(value: object) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Print one JSON document; what could steer a terminal is escaped in it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(f"{text.translate(_ESCAPES)}\n")
 
 
 def outline(value: Mapping[str, object], depth: int = 0) -> None:

@@ -43,7 +43,7 @@ def record(
     Raises:
         InvalidQuestionError: There is no such question.
     """
-    house = houses.build(home, environ=environ)
+    house = houses.build(home, environ=environ, on_record=False)
     verdict = cast("Verdict", word.replace("-", "_"))
 
     async def report() -> None:
@@ -81,7 +81,7 @@ def approve(
     Raises:
         InvalidQuestionError: There is no such question, or it waits for nobody.
     """
-    house = houses.build(home, environ=environ)
+    house = houses.build(home, environ=environ, on_record=False)
 
     async def say() -> None:
         await Escalator(house).approve(

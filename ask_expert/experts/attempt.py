@@ -26,8 +26,13 @@ from ask_expert.errors import (
     SecretLeakError,
     UnknownPriceError,
 )
-from ask_expert.experts import fitting, prices, transport
-from ask_expert.experts.cleaning import masked_answer, plain
+from ask_expert.experts import fitting, prices, transport, usage_record
+from ask_expert.experts.cleaning import (
+    masked_answer,
+    masked_error,
+    masked_id,
+    plain,
+)
 from ask_expert.experts.desk import (
     ABANDONED,
     Call,
@@ -40,6 +45,7 @@ from ask_expert.experts.retry import retrying
 from ask_expert.experts.rung import Rung, rung_for
 from ask_expert.experts.templates import needs_context
 from ask_expert.experts.wire import WireRequest
+from ask_expert.ledger.leases import UnderWay
 from ask_expert.ledger.records import (
     End,
     Granted,
@@ -143,9 +149,12 @@ async def _reserve(
     desk: Desk, call: Call, rung: Rung, *, number: int
 ) -> Granted | Denied | Joined | Resting:
     request = rung.request(call, desk, number=number)
-    return await _in_thread(
+    granted = await _in_thread(
         lambda: desk.ledger.reserve(call.question, request, ceiling=rung.ceiling)
     )
+    if isinstance(granted, Granted):
+        call.under_way[granted.try_id] = UnderWay(lease_us=request.lease_us)
+    return granted
 
 
 async def _send(
@@ -166,6 +175,12 @@ async def _send(
             desk, lambda end: desk.ledger.release(granted.try_id, known, end=end)
         )
         raise
+    known = call.under_way[granted.try_id]
+
+    def heard(told: str) -> None:
+        found = usage_record.better(rung.expert, known.request_id, told)
+        known.request_id = masked_id(found, desk.masker)
+
     try:
         call.progress.expert, call.progress.chars = rung.expert.name, 0
         answer = await transport.send(
@@ -176,6 +191,7 @@ async def _send(
             key=rung.key,
             deadline_s=max(0.001, rung.deadline - time.monotonic()),
             watch=call.progress.wrote,
+            heard=heard,
         )
     except ExpertError as error:
         raise await _failed(desk, call, rung, granted, error) from error
@@ -195,12 +211,8 @@ async def _failed(
     """Book a try that failed, and return its error without secrets."""
     if error.billed == "no":
         call.held_nusd -= granted.nusd
-    error.args = tuple(
-        desk.masker.scrub(plain(each)) if isinstance(each, str) else each
-        for each in error.args
-    )
-    if error.request_id is not None:
-        error.request_id = desk.masker.scrub(plain(error.request_id))
+    error.request_id = call.under_way[granted.try_id].request_id or error.request_id
+    masked_error(error, desk.masker)
     close = (
         desk.ledger.release if error.billed == "no" else desk.ledger.leave_unresolved
     )
@@ -238,6 +250,7 @@ async def _settle(
     charge = _charge(desk, rung, granted, answer)
     call.paid_nusd += charge.nusd
     call.held_nusd -= granted.nusd
+    call.under_way[granted.try_id].request_id = None
     stored = answer.text if desk.stores_answers and answer.text else None
 
     async def book() -> bool:

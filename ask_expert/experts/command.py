@@ -43,7 +43,6 @@ from ask_expert.settings import ExpertSettings
 
 _MODEL = "{model}"
 _MOST_COMPLAINT = 16_000
-_MOST_CHARS = 300
 _TAIL_S = 1.5
 """For what a program printed just before it ended to come through."""
 
@@ -113,11 +112,12 @@ class Command:
     ) -> ExpertError:
         """See `Wire.failure`: an exit status, and what the program complained of."""
         said = visible(body.decode("utf-8", "replace")).strip().splitlines()
-        last = " ".join(said[-1].split())[:_MOST_CHARS] if said else ""
-        why = f": {last.rstrip('.')}" if last else ""
+        last = " ".join(said[-1].split()).rstrip(".") if said else ""
+        why = f": {last}" if last else ""
         return ExpertReplyError(
             expert.name,
             f"{_program(expert)} ended with status {status}{why}; {_MAY_COUNT}",
+            told=last,
         )
 
     def gather(self) -> StreamedReply:

@@ -12,6 +12,7 @@ from ask_expert.budget import Denied
 from ask_expert.errors import LedgerError
 from ask_expert.experts.attempt import ask_one, written
 from ask_expert.experts.desk import Call, Desk, Failed, Result, Settled
+from ask_expert.experts.ladder import next_cheaper
 from ask_expert.experts.panel import verdict
 from ask_expert.ledger.records import Joined
 from ask_expert.settings import ExpertSettings
@@ -47,11 +48,13 @@ async def consult(desk: Desk, call: Call) -> Result:
         stops = walk.may_be_billed and desk.after_unknown == "stop"
         if stops or call.abandoned or _asks_person(result):
             break
-        cheaper = _next_cheaper(call, expert, waiting, result)
+        if not isinstance(result, Denied) or not result.degrades:
+            continue
+        cheaper = next_cheaper(call.cheapest_first, expert, waiting)
         if cheaper is not None:
             waiting.remove(cheaper)
             waiting.insert(0, cheaper)
-            walk.degraded.append(_no_room(expert, result))
+            walk.degraded.append(no_room(expert, result))
     return await _ended(desk, call, walk)
 
 
@@ -69,23 +72,9 @@ def _asks_person(result: Result) -> bool:
     return isinstance(result, Denied) and result.asks_person
 
 
-def _next_cheaper(
-    call: Call, expert: ExpertSettings, waiting: list[ExpertSettings], result: Result
-) -> ExpertSettings | None:
-    """Return the next expert down, not asked yet, if a budget that degrades was full."""
-    if not isinstance(result, Denied) or result.room.cap.mode != "degrade":
-        return None
-    names = [each.name for each in call.cheapest_first]
-    if expert.name not in names:
-        return None
-    below = names[: names.index(expert.name)]
-    found = {each.name: each for each in waiting}
-    return next((found[name] for name in reversed(below) if name in found), None)
-
-
-def _no_room(expert: ExpertSettings, result: Result) -> str:
-    label = result.room.cap.label if isinstance(result, Denied) else ""
-    return f"No room for {expert.name} in the {label} budget."
+def no_room(expert: ExpertSettings, denied: Denied) -> str:
+    """Return why a cheaper expert is asked instead of this one."""
+    return f"No room for {expert.name} in the {denied.room.cap.label} budget."
 
 
 @dataclass(slots=True)

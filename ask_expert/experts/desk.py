@@ -7,11 +7,13 @@ from decimal import Decimal
 from random import Random
 from typing import Literal
 
-from ask_expert.budget import Cap, Denied, Limit, caps
+from ask_expert.budget import Cap, Denied, caps
 from ask_expert.errors import UnknownPriceError
 from ask_expert.experts import http, prices
+from ask_expert.ledger.leases import UnderWay
 from ask_expert.ledger.records import Joined, QuestionRecord
 from ask_expert.ledger.store import Ledger
+from ask_expert.limits import Limit
 from ask_expert.question import Prompt
 from ask_expert.redaction import Marks, Masker
 from ask_expert.reply import Charge, ExpertAnswer, PanelVoice
@@ -123,6 +125,7 @@ class Call:
         held_nusd: What its tries of unknown fate, and those on their way, may cost.
         panel: How many experts are asked at once; 0 asks one after the other.
         paid_nusd: What its tries have cost so far.
+        under_way: Its tries by id, whose leases are renewed while it goes on.
         unbooked: What books the tries that the ledger could not take yet.
     """
 
@@ -140,6 +143,7 @@ class Call:
     panel: int = 0
     cheapest_first: tuple[ExpertSettings, ...] = ()
     paid_nusd: int = 0
+    under_way: dict[str, UnderWay] = field(default_factory=dict[str, UnderWay])
     unbooked: list[Callable[[], Awaitable[bool]]] = field(
         default_factory=list[Callable[[], Awaitable[bool]]]
     )

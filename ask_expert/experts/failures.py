@@ -52,7 +52,7 @@ _NO_MONEY = frozenset(
         "workspace_budget",
     }
 )
-_MOST_CHARS = 300
+_MOST_CHARS = 20_000
 _UNREADABLE = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -104,16 +104,21 @@ def _meant(
     wait_s = told.retry_after_s if wait_s is None else wait_s
     waits = wait_s is not None or _IN_FLIGHT in told.codes
     no_money = bool(told.codes & _NO_MONEY) or (status == _UNPAID and not waits)
-    words = ": ".join(word for word in (f"HTTP {status}", told.message) if word)
-    message = f"{words.rstrip('. ')}. {_advice(expert, status, key, told)}"
+    said = told.message.rstrip(". ")
+    words = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    message = f"{words}. {_advice(expert, status, key, told)}"
     if no_money:
         advice = _NO_QUOTA if _DAILY in told.codes else _NO_CREDIT
-        message = f"{words.rstrip('. ')}. {advice}"
+        message = f"{words}. {advice}"
     request_id = reading.request_id(headers)
     billed = _billed(status, told) if not no_money else None
     if billed is None:
         return ExpertRejectedError(
-            expert.name, message.strip(), http_status=status, request_id=request_id
+            expert.name,
+            message.strip(),
+            http_status=status,
+            request_id=request_id,
+            told=said,
         )
     if billed == "unknown":
         message += " It may have been billed."
@@ -124,6 +129,7 @@ def _meant(
         http_status=status,
         retry_after_s=wait_s,
         request_id=request_id,
+        told=said,
     )
 
 
@@ -184,6 +190,7 @@ def within_success(
         billed="no" if nothing else "unknown",
         http_status=200,
         request_id=reading.request_id(headers),
+        told=told.message,
     )
 
 
@@ -267,8 +274,8 @@ def _is_text(value: object) -> bool:
 
 
 def _readable(message: str) -> str:
-    text = _UNREADABLE.sub(" ", visible(message)).strip()
-    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
+    """Return a message on one line; only what is masked may be cut to a line's length."""
+    return _UNREADABLE.sub(" ", visible(message)).strip()[:_MOST_CHARS]
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -43,6 +43,7 @@ __all__ = ["MOST_BYTES", "new_client", "send"]
 
 _CONNECT_S = 15.0
 _TAIL_S = 5.0
+_GENERATION_ID = "x-generation-id"
 _BEFORE_SENDING = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -72,7 +73,7 @@ def new_client() -> httpx.AsyncClient:
     )
 
 
-async def send(
+async def send(  # noqa: PLR0913  # two of them only listen
     client: httpx.AsyncClient,
     expert: ExpertSettings,
     wire: Wire,
@@ -81,6 +82,7 @@ async def send(
     key: str | None,
     deadline_s: float,
     watch: Callable[[int], None] | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> ExpertAnswer:
     """
     Send one request, once, and return the answer.
@@ -97,6 +99,7 @@ async def send(
             out of answers and errors, whoever made it.
         deadline_s: For connecting, sending and reading together, in seconds.
         watch: Called with the characters of the answer so far, while a stream comes.
+        heard: Called with each id that the provider gives the request, as it comes.
 
     Raises:
         ExpertUnavailableError: No connection, or a status worth another try.
@@ -105,7 +108,7 @@ async def send(
             large or makes no sense; it may be billed.
         ConfigError: The key or the address cannot be sent at all.
     """
-    came = _Came(watch=watch)
+    came = _Came(watch=watch, heard=heard)
     broke: _Broke | None = None
     try:
         with anyio.fail_after(deadline_s) as scope:
@@ -140,6 +143,7 @@ class _Came:
 
     Attributes:
         watch: See `send`.
+        heard: See `send`.
         sent: The first byte of the body was about to leave.
         sent_at: When that was, on the monotonic clock.
         keys: What authenticates the request, and must not come back.
@@ -150,6 +154,7 @@ class _Came:
     """
 
     watch: Callable[[int], None] | None
+    heard: Callable[[str], None] | None
     sent: bool = False
     sent_at: float = field(default_factory=time.monotonic)
     keys: tuple[str, ...] = ()
@@ -173,6 +178,9 @@ class _Came:
             text_without_key(name.lower(), *names): text_without_key(value, *self.keys)
             for name, value in response.headers.items()
         }
+        for told in (request_id(self.headers), self.headers.get(_GENERATION_ID)):
+            if told and self.heard is not None:
+                self.heard(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,7 @@ async def _exchange(
                 reply=wire.gather(),
                 sent_at=came.sent_at,
                 watch=came.watch,
+                heard=came.heard,
             )
             await _follow(response, came.stream, scope)
             return

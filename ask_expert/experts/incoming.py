@@ -1,12 +1,14 @@
 """One streamed reply while it comes in: inflate, cut, put together, tell how far."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ask_expert.experts.framing import Framing
 from ask_expert.experts.inflate import Inflater, UnreadableError
+from ask_expert.experts.reading import as_mapping
 from ask_expert.experts.wire import Event, StreamedReply
 
 MOST_BYTES = 8_000_000
@@ -16,6 +18,8 @@ MOST_STREAMED_BYTES = 100_000_000
 """The same for all events of a stream: each wraps a few letters in 200 bytes or more."""
 
 _LOOK_EVERY_S = 0.05
+_NAMED_WITHIN = 4
+"""Events of a stream that are looked at for the request's id; it comes with the first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +33,7 @@ class Incoming:
         reply: Puts the events together.
         sent_at: When the request left, on the monotonic clock.
         watch: Told the characters of the answer so far, whenever there are more.
+        heard: Told the id that the provider gives the request, once.
         first_token_us: Microseconds from sending to the first text.
     """
 
@@ -37,7 +42,9 @@ class Incoming:
     reply: StreamedReply
     sent_at: float
     watch: Callable[[int], None] | None = None
+    heard: Callable[[str], None] | None = None
     first_token_us: int | None = None
+    _events: int = 0
     _bytes: int = 0
     _since_event: int = 0
     _chars: int = 0
@@ -89,6 +96,17 @@ class Incoming:
             self._looked_at = now
             self.look()
 
+    def _hear(self, event: Event) -> None:
+        """Look for the request's id: should this process die, it is asked for by it."""
+        if self.heard is None:
+            return
+        self._events += 1
+        name = _id_in(event)
+        if name:
+            self.heard(name)
+        if name or self._events >= _NAMED_WITHIN:
+            self.heard = None
+
     def _cut(self, plain: bytes) -> list[Event]:
         try:
             return self.framing.feed(plain)
@@ -97,10 +115,26 @@ class Incoming:
 
     def _add(self, events: list[Event]) -> None:
         for event in events:
+            self._hear(event)
             try:
                 self.reply.add(event)
             except ValueError as error:
                 raise UnreadableError(_SENSELESS) from error
+
+
+def _id_in(event: Event) -> str | None:
+    """Return the id in an event, where the wires put it."""
+    try:
+        told = as_mapping(json.loads(event.data))
+    except (ValueError, RecursionError):
+        return None
+    found = (
+        told.get("id"),
+        told.get("responseId"),
+        as_mapping(told.get("response")).get("id"),
+        as_mapping(told.get("message")).get("id"),
+    )
+    return next((each for each in found if isinstance(each, str) and each), None)
 
 
 _SENSELESS = "holds an event that makes no sense"

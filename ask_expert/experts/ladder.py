@@ -36,6 +36,20 @@ def rungs(
     return (*ladder[start:], *reversed(ladder[:start]))
 
 
+def next_cheaper(
+    cheapest_first: Sequence[ExpertSettings],
+    expert: ExpertSettings,
+    waiting: Sequence[ExpertSettings],
+) -> ExpertSettings | None:
+    """Return the next one down the ladder from an expert that was not asked yet."""
+    names = [each.name for each in cheapest_first]
+    if expert.name not in names:
+        return None
+    below = names[: names.index(expert.name)]
+    found = {each.name: each for each in waiting}
+    return next((found[name] for name in reversed(below) if name in found), None)
+
+
 def too_long(expert: ExpertSettings, *, likely_tokens: int, least: int) -> bool:
     """
     Return whether a request does not fit into an expert's context window.

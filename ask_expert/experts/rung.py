@@ -13,21 +13,19 @@ from ask_expert.experts import prices
 from ask_expert.experts.body import base_url
 from ask_expert.experts.desk import Call, Desk, Failed, priced
 from ask_expert.experts.ladder import too_long
-from ask_expert.experts.price_list import SUBSCRIPTION
 from ask_expert.experts.registry import wire_for
 from ask_expert.experts.tokens import likely_tokens
 from ask_expert.experts.wire import Wire
+from ask_expert.ledger.leases import LEASE_US
 from ask_expert.ledger.owner import this_process
 from ask_expert.ledger.records import TryRequest, new_id
+from ask_expert.limits import without_calls
 from ask_expert.money import show
 from ask_expert.question import Prompt
 from ask_expert.settings import ExpertSettings
 
 FLOOR_TOKENS = 2048
 """An output ceiling is not shrunk below this, or the expert's own if that is less."""
-
-LEASE_GRACE_S = 60
-"""A try counts as alive so much longer than its deadline, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +75,6 @@ class Rung:
 
     def request(self, call: Call, desk: Desk, *, number: int) -> TryRequest:
         """Return the try of that number, with every budget it has to fit into."""
-        lease_s = self.expert.timeout_s + LEASE_GRACE_S
         now = desk.clock()
         return TryRequest(
             escalation_id=self.escalation_id,
@@ -92,7 +89,7 @@ class Rung:
             price_source=self.quote.source,
             input_bound_tokens=self.quote.input_tokens,
             sent_us=to_us(now),
-            lease_us=to_us(now) + int(lease_s * 1_000_000),
+            lease_us=to_us(now) + LEASE_US,
             owner=this_process(),
             marks=call.marks.new,
             too_old=call.too_old,
@@ -169,12 +166,5 @@ def _within_word(call: Call, rung: Rung) -> Rung | Failed:
 
 def _not_allowed(desk: Desk, call: Call, rung: Rung) -> str | None:
     """Return why this expert may not be asked, whatever room the budgets have."""
-    name = rung.expert.name
-    caps = desk.caps(call.question, name, desk.clock())
-    counted = any(cap.calls is not None for cap in caps)
-    if rung.quote.source == SUBSCRIPTION and not counted:
-        return (
-            f"{name} is paid by a subscription, and no budget of the policy counts "
-            "calls: add one, e.g. {scope: day, calls: 20}."
-        )
-    return None
+    caps = desk.caps(call.question, rung.expert.name, desk.clock())
+    return without_calls(rung.expert, caps)

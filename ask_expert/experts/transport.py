@@ -10,7 +10,7 @@ from ask_expert.reply import ExpertAnswer
 from ask_expert.settings import ExpertSettings
 
 
-async def send(
+async def send(  # noqa: PLR0913  # two of them only listen
     client: http.httpx.AsyncClient,
     expert: ExpertSettings,
     wire: Wire,
@@ -19,6 +19,7 @@ async def send(
     key: str | None,
     deadline_s: float,
     watch: Callable[[int], None] | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> ExpertAnswer:
     """
     Send one try, once, and return the answer; see `http.send` and `command.run`.
@@ -46,6 +47,7 @@ async def send(
             key=key,
             deadline_s=deadline_s,
             watch=watch,
+            heard=heard,
         )
     except ConfigError as error:
         raise ExpertRejectedError(expert.name, str(error)) from error

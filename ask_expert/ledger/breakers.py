@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from ask_expert.breaker import Breaker, Guarded, after_failure, looking, trouble
 from ask_expert.errors import ExpertError
 from ask_expert.ledger.tables import breakers
+
+_MINE = (
+    breakers.c.expert == bindparam("of_expert"),
+    breakers.c.address == bindparam("of_address"),
+)
+_SELECT = select(breakers).where(*_MINE)
+_UPDATE = update(breakers).where(*_MINE)
+_DELETE = delete(breakers).where(*_MINE)
 
 
 def admit(
@@ -55,7 +63,7 @@ def note_failure(
 
 def note_success(connection: Connection, guarded: Guarded) -> None:
     """Forget an expert's failures: it answered."""
-    connection.execute(_mine(delete(breakers), guarded))
+    connection.execute(_DELETE, _mine(guarded))
 
 
 def every(connection: Connection) -> list[Row[*tuple[Any, ...]]]:
@@ -64,7 +72,7 @@ def every(connection: Connection) -> list[Row[*tuple[Any, ...]]]:
 
 
 def _one(connection: Connection, guarded: Guarded) -> Breaker | None:
-    row = connection.execute(_mine(select(breakers), guarded)).one_or_none()
+    row = connection.execute(_SELECT, _mine(guarded)).one_or_none()
     if row is None:
         return None
     return Breaker(
@@ -77,16 +85,16 @@ def _one(connection: Connection, guarded: Guarded) -> Breaker | None:
 
 def _put(connection: Connection, guarded: Guarded, breaker: Breaker) -> None:
     connection.execute(
-        _mine(update(breakers), guarded).values(
-            failures=breaker.failures,
-            until_us=breaker.until_us,
-            reason=breaker.reason,
-            looker=breaker.looker,
-        )
+        _UPDATE,
+        {
+            **_mine(guarded),
+            "failures": breaker.failures,
+            "until_us": breaker.until_us,
+            "reason": breaker.reason,
+            "looker": breaker.looker,
+        },
     )
 
 
-def _mine(statement: Any, guarded: Guarded) -> Any:
-    return statement.where(
-        breakers.c.expert == guarded.expert, breakers.c.address == guarded.address
-    )
+def _mine(guarded: Guarded) -> dict[str, str]:
+    return {"of_expert": guarded.expert, "of_address": guarded.address}

@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 
 from ask_expert.budget import Cap
-from ask_expert.ledger.counting import OPEN, sum_of_tries, tries_in
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger.summing import OPEN, sum_of_tries, tries_in
 from ask_expert.ledger.tables import holds, metadata, movements, tries, windows
 from ask_expert.money import usd
 
@@ -60,9 +60,13 @@ def check(ledger: Ledger) -> list[Finding]:
 
 
 def findings(connection: Connection) -> list[Finding]:
-    """Return everything that is wrong, as one transaction sees it."""
-    return [
-        *_file(connection),
+    """
+    Return everything that is wrong, as one transaction sees it.
+
+    In a damaged file nothing else is looked for: what is read there may be anything.
+    """
+    damage = list(_file(connection))
+    return damage or [
         *_orphans(connection),
         *_movements(connection),
         *_states(connection),

@@ -18,9 +18,9 @@ from sqlalchemy import (
     update,
 )
 
-from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.engine import alone, reading, translated_errors, writing
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger.summing import OPEN
 from ask_expert.ledger.tables import escalations, outcomes, questions, tries
 
 _AT_ONCE = 500
@@ -128,10 +128,16 @@ def _kinds(ids: Sequence[str]) -> dict[str, tuple[Update, Sequence[Any]]]:
     """Return, by the name in `Compacted`, what empties a kind and whom it touches."""
     return {
         "questions": (
-            update(questions).values(texts=null(), panel_answer=None),
+            update(questions).values(
+                texts=null(), panel_answer=None, local_answer=None
+            ),
             (
                 questions.c.id.in_(ids),
-                or_(_is_json(questions.c.texts), questions.c.panel_answer.is_not(None)),
+                or_(
+                    _is_json(questions.c.texts),
+                    questions.c.panel_answer.is_not(None),
+                    questions.c.local_answer.is_not(None),
+                ),
             ),
         ),
         "answers": (

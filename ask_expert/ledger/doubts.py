@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Row, select, update
 
 from ask_expert.errors import LedgerBusyError
 from ask_expert.ledger import reservations
-from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.records import TryRequest
+from ask_expert.ledger.summing import OPEN
 from ask_expert.ledger.tables import escalations, questions, tries
 
 _NEVER_SENT = "Never sent: the ledger was lost while the money was set aside."
@@ -52,13 +52,19 @@ class Doubts:
         self._ended.discard(try_id)
 
     def is_booked(self, connection: Connection, try_id: str) -> bool:
-        """Return whether a try's doubtful end turns out to be on record."""
+        """
+        Return whether a try's doubtful end turns out to be on record.
+
+        One that was reconciled meanwhile has an end, but not this one.
+        """
         if try_id not in self._ended:
             return False
-        state = connection.execute(
-            select(tries.c.state).where(tries.c.id == try_id)
+        found = connection.execute(
+            select(tries.c.state).where(
+                tries.c.id == try_id, tries.c.reconciled.is_(None)
+            )
         ).scalar_one_or_none()
-        return state in {"settled", "released"}
+        return found in {"settled", "released"}
 
     @contextmanager
     def taken(self) -> Generator[frozenset[tuple[str, int]]]:

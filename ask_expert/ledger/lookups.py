@@ -1,5 +1,6 @@
 """What the road asks the ledger before it decides; every query is by index."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -8,6 +9,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     case,
     func,
     or_,
@@ -17,7 +19,6 @@ from sqlalchemy import (
 from ask_expert.ledger.columns import total
 from ask_expert.ledger.records import Answered, Closed
 from ask_expert.ledger.tables import (
-    approvals,
     escalations,
     outcomes,
     questions,
@@ -27,22 +28,61 @@ from ask_expert.ledger.tables import (
 from ask_expert.question import Caller, Turn
 from ask_expert.reply import REFUSALS
 
-TASK_WORD_US = 24 * 3600 * 1_000_000
-"""A person's yes to a whole task holds so long, in microseconds."""
+_ANSWER = func.coalesce(
+    questions.c.panel_answer, escalations.c.answer, questions.c.local_answer
+)
+"""What a question's agent was given, as far as it is stored."""
 
 IDLE_US = 30 * 60 * 1_000_000
 """A session's unnamed task ends after so many idle microseconds."""
 
+_SOLVED = (
+    select(outcomes.c.id)
+    .where(
+        outcomes.c.question_id
+        == func.coalesce(questions.c.cached_from, questions.c.id),
+        outcomes.c.solved,
+    )
+    .correlate(questions)
+    .exists()
+)
+_CURRENT_TASK = (
+    select(questions.c.task, questions.c.created_us, _SOLVED.label("solved"))
+    .where(
+        questions.c.session == bindparam("session"),
+        questions.c.user == bindparam("user"),
+        questions.c.project == bindparam("project"),
+    )
+    .order_by(questions.c.created_us.desc())
+    .limit(1)
+)
+
 
 def latest_escalated(connection: Connection, key: str) -> Answered | None:
     """Return the latest question with this key that an expert was asked."""
-    row = connection.execute(
+    row = connection.execute(_latest(local=False), {"key": key}).one_or_none()
+    return None if row is None else _answered(connection, row)
+
+
+def latest_answerable(connection: Connection, key: str) -> Answered | None:
+    """Return the latest one with this key that an expert or the local system took."""
+    row = connection.execute(_latest(local=True), {"key": key}).one_or_none()
+    return None if row is None else _answered(connection, row)
+
+
+@cache
+def _latest(*, local: bool) -> Select[*tuple[Any, ...]]:
+    escalated = escalations.c.id.is_not(None)
+    mine = and_(questions.c.local_passed, questions.c.cached_from.is_(None))
+    return (
         _standings()
-        .where(questions.c.key == key, escalations.c.id.is_not(None))
+        .where(
+            questions.c.key == bindparam("key"),
+            or_(escalated, mine) if local else escalated,
+        )
         .order_by(questions.c.created_us.desc(), *_best_first())
         .limit(1)
-    ).one_or_none()
-    return None if row is None else _answered(connection, row)
+    )
 
 
 def standing(
@@ -62,159 +102,13 @@ def standing(
     return _answered(connection, row)
 
 
-def times_asked(
-    connection: Connection, task: str, key: str | None, caller: Caller
-) -> int:
-    """Return how often the same question was asked in this task before."""
-    if key is None:
-        return 0
-    return connection.execute(
-        _in_task(task, caller).where(questions.c.key == key)
-    ).scalar_one()
-
-
-def times_seen(
-    connection: Connection, task: str, signature: str | None, caller: Caller
-) -> int:
-    """Return how often the same error was seen in this task before."""
-    if signature is None:
-        return 0
-    return connection.execute(
-        _in_task(task, caller).where(questions.c.error_signature == signature)
-    ).scalar_one()
-
-
-def approval(
-    connection: Connection,
-    key: str | None,
-    task: str,
-    caller: Caller,
-    *,
-    now_us: int,
-) -> Row[*tuple[Any, ...]] | None:
-    """
-    Return what a person last said to this question or to all of its task.
-
-    A yes to a question is used up once an expert was asked by it and may have
-    billed; a yes to a task ends after a day.
-
-    Returns:
-        A row with `scope`, and `worst_case_nusd` that a yes to a question was for.
-    """
-    of_task = and_(
-        approvals.c.scope == "task",
-        approvals.c.at_us > now_us - TASK_WORD_US,
-        questions.c.task == task,
-        questions.c.user == caller.user,
-        questions.c.project == caller.project,
-    )
-    mine = of_task if key is None else or_(questions.c.key == key, of_task)
-    word = connection.execute(
-        select(
-            approvals.c.scope,
-            approvals.c.at_us,
-            case((approvals.c.scope == "question", questions.c.worst_case_nusd)).label(
-                "worst_case_nusd"
-            ),
-        )
-        .join(questions, questions.c.id == approvals.c.question_id)
-        .where(mine)
-        .order_by(approvals.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if word is None or word.scope != "question" or key is None:
-        return word
-    used = connection.execute(
-        select(tries.c.id)
-        .join(escalations, escalations.c.id == tries.c.escalation_id)
-        .join(questions, questions.c.id == escalations.c.question_id)
-        .where(
-            questions.c.key == key,
-            tries.c.sent_us >= word.at_us,
-            tries.c.state != "released",
-        )
-        .limit(1)
-    ).scalar_one_or_none()
-    return word if used is None else None
-
-
-def answered_by(
-    connection: Connection,
-    task: str,
-    caller: Caller,
-    *,
-    key: str | None,
-    text_key: str | None,
-    error_signature: str | None,
-) -> tuple[str, ...]:
-    """
-    Return the experts that answered the same text, or the same error, in this task.
-
-    The very same question does not count: its answer is given again, and says
-    nothing of whether it helped. Latest last, each once.
-    """
-    same = [
-        column == value
-        for column, value in (
-            (questions.c.text_key, text_key),
-            (questions.c.error_signature, error_signature),
-        )
-        if value is not None
-    ]
-    if not same:
-        return ()
-    found = connection.execute(
-        select(escalations.c.expert)
-        .join(questions, questions.c.id == escalations.c.question_id)
-        .where(
-            or_(*same),
-            questions.c.task == task,
-            questions.c.user == caller.user,
-            questions.c.project == caller.project,
-            questions.c.status == "answered",
-            questions.c.key.is_distinct_from(key),
-            escalations.c.finish.in_(("stop", "length", "partial", "other")),
-        )
-        .order_by(questions.c.created_us.desc(), escalations.c.position.desc())
-    ).scalars()
-    return tuple(dict.fromkeys(found))[::-1]
-
-
-def thread_expert(connection: Connection, thread: str) -> str | None:
-    """Return the expert that answered last in a thread."""
-    return connection.execute(
-        select(escalations.c.expert)
-        .join(questions, questions.c.id == escalations.c.question_id)
-        .where(questions.c.thread == thread, questions.c.status == "answered")
-        .order_by(questions.c.created_us.desc(), escalations.c.position.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-
-
 def current_task(connection: Connection, caller: Caller, *, now_us: int) -> str | None:
     """Return the task of the session's last question while it goes on."""
-    row = connection.execute(
-        select(
-            func.coalesce(questions.c.cached_from, questions.c.id).label("id"),
-            questions.c.task,
-            questions.c.created_us,
-        )
-        .where(
-            questions.c.session == caller.session,
-            questions.c.user == caller.user,
-            questions.c.project == caller.project,
-        )
-        .order_by(questions.c.created_us.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None or now_us - row.created_us > IDLE_US:
+    mine = {"session": caller.session, "user": caller.user, "project": caller.project}
+    row = connection.execute(_CURRENT_TASK, mine).one_or_none()
+    if row is None or row.solved or now_us - row.created_us > IDLE_US:
         return None
-    solved = connection.execute(
-        select(outcomes.c.id)
-        .where(outcomes.c.question_id == row.id, outcomes.c.solved)
-        .limit(1)
-    ).scalar_one_or_none()
-    return None if solved is not None else row.task
+    return row.task
 
 
 def thread_turns(
@@ -240,15 +134,18 @@ def thread_turns(
         select(
             questions.c.id,
             questions.c.texts,
-            func.coalesce(questions.c.panel_answer, escalations.c.answer).label(
-                "answer"
-            ),
+            _ANSWER.label("answer"),
         )
-        .join(escalations, escalations.c.question_id == questions.c.id)
+        .join(escalations, escalations.c.question_id == questions.c.id, isouter=True)
         .where(
             questions.c.thread == thread,
-            questions.c.status == "answered",
-            escalations.c.answer.is_not(None),
+            questions.c.cached_from.is_(None),
+            or_(
+                and_(
+                    questions.c.status == "answered", escalations.c.answer.is_not(None)
+                ),
+                questions.c.local_answer.is_not(None),
+            ),
         )
         .order_by(questions.c.created_us, escalations.c.position)
     ).all()
@@ -259,14 +156,6 @@ def thread_turns(
         turns.append(Turn(role="user", text=row.texts["sent"]))
         turns.append(Turn(role="assistant", text=row.answer))
     return tuple(turns)
-
-
-def _in_task(task: str, caller: Caller) -> Select[int]:
-    return select(func.count()).where(
-        questions.c.task == task,
-        questions.c.user == caller.user,
-        questions.c.project == caller.project,
-    )
 
 
 def _best_first() -> tuple[ColumnElement[Any], ...]:
@@ -285,15 +174,19 @@ def _standings() -> Select[*tuple[Any, ...]]:
         questions.c.cached_from,
         escalations.c.id.label("escalation_id"),
         escalations.c.expert,
-        func.coalesce(questions.c.panel_answer, escalations.c.answer).label("answer"),
+        _ANSWER.label("answer"),
         escalations.c.finish,
         questions.c.panel_answer,
+        questions.c.confidence,
+        case((questions.c.local_passed, questions.c.local_name)).label("local_name"),
+        questions.c.local_model,
     ).join(escalations, escalations.c.question_id == questions.c.id, isouter=True)
 
 
 def _answered(connection: Connection, row: Row[*tuple[Any, ...]]) -> Answered:
     last = None
     cost_nusd = 0
+    local = row.escalation_id is None and row.local_name is not None
     if row.escalation_id is not None:
         cost_nusd = connection.execute(
             select(total(tries.c.cost_nusd))
@@ -315,12 +208,14 @@ def _answered(connection: Connection, row: Row[*tuple[Any, ...]]) -> Answered:
         answer=row.answer,
         finish=row.finish,
         expert=row.expert,
-        served=last.served_model if last else None,
+        served=last.served_model if last else (row.local_name and row.local_model),
         price_source=last.price_source if last else None,
         by_panel=row.panel_answer is not None,
         try_state=last.state if last else None,
         cost_nusd=cost_nusd,
         lease_us=last.lease_us if last else 0,
-        ended_us=(last.ended_us or 0) if last else 0,
+        ended_us=(last.ended_us or 0) if last else (row.created_us if local else 0),
         owner=last.owner if last else "",
+        local_name=row.local_name if local else None,
+        confidence=row.confidence if local else None,
     )

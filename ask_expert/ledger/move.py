@@ -152,5 +152,6 @@ def _refuse_filled(new: Connection, target: Ledger) -> None:
         if new.execute(select(func.count()).select_from(table)).scalar_one():
             raise LedgerError(
                 f"The ledger {target.path} is not empty (it has rows in {table.name}): "
-                "a ledger is moved into an empty one only."
+                "a ledger is moved into an empty one only. Use a new database: what a "
+                "server wrote that was started on it is never taken out again."
             )

@@ -64,6 +64,7 @@ def escalated(connection: Connection, since_us: int) -> int:
 def sums_by_expert(connection: Connection, since_us: int) -> Rows:
     """Return what each expert's tries cost and used, over the questions since a time."""
     lost = tries.c.state == "unresolved"
+    worst = tries.c.reconciled == "worst_case"
     every_input = (
         func.coalesce(tries.c.input_tokens, 0)
         + func.coalesce(tries.c.cache_read_tokens, 0)
@@ -81,6 +82,9 @@ def sums_by_expert(connection: Connection, since_us: int) -> Rows:
             total(tries.c.reasoning_tokens).label("reasoning"),
             func.count().filter(lost).label("unresolved"),
             total(tries.c.reserved_nusd, where=lost).label("unresolved_nusd"),
+            func.count(tries.c.reconciled).label("reconciled"),
+            func.count().filter(worst).label("at_worst_case"),
+            total(tries.c.cost_nusd, where=worst).label("worst_case_nusd"),
         )
         .select_from(all_tries())
         .where(since(since_us))

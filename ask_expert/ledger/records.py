@@ -18,7 +18,43 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_id(prefix: str) -> str:
     """Return a random handle with 60 bits of chance, e.g. `q_4f0zq8m1c7xk`."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(12))}"
+    drawn = secrets.randbits(60)
+    return f"{prefix}_{''.join(_ALPHABET[drawn >> at & 31] for at in range(0, 60, 5))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRecord:
+    """
+    What the local model did for a question; none of it costs money.
+
+    Attributes:
+        assess_tokens: Local tokens of what was measured before the decision; None
+            where nothing was.
+        assess_us: Microseconds of it.
+        name: What the settings call the server that served.
+        model: The model that was measured or served.
+        kind: What its answers are, as far as that is known.
+        strategy: The strategy that was tried instead of an expert; None is none.
+        passed: Its answer was given; False where it was not good enough.
+        score: What the strategy chose its answer by, in its own unit.
+        tokens: Local tokens of the strategy.
+        took_us: Microseconds of it.
+        reason: Why its answer was given, or was not.
+        answer: The masked answer that was given, as far as it is stored.
+    """
+
+    assess_tokens: int | None = None
+    assess_us: int | None = None
+    name: str | None = None
+    model: str | None = None
+    kind: str | None = None
+    strategy: str | None = None
+    passed: bool | None = None
+    score: float | None = None
+    tokens: int | None = None
+    took_us: int | None = None
+    reason: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +81,7 @@ class QuestionRecord:
         status: What the agent was told.
         cached_from: The question whose answer was given again.
         worst_case_nusd: What a person is asked to approve, at most; None is not asked.
+        local: What the local model did for it.
     """
 
     id: str
@@ -68,6 +105,7 @@ class QuestionRecord:
     status: str = ""
     cached_from: str | None = None
     worst_case_nusd: int | None = None
+    local: LocalRecord = field(default_factory=LocalRecord)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +213,8 @@ class Past:
     What the ledger knows that bears on a new question.
 
     Attributes:
-        same: Latest question with the same key that was escalated, if any.
+        same: Latest question with the same key that was escalated, or answered by
+            the local system, if any.
         asked_before: How often the same text was asked in this task before.
         same_error: How often this error was seen in this task before.
         approval: What a person said to this question, or to its task.
@@ -183,6 +222,9 @@ class Past:
         answered_by: Experts whose answers did not end it: they answered the same
             text, or the same error, in this task before.
         thread_expert: Who answered last in the thread.
+        local_in_vain: The local system answered the same text, or the same error, in
+            this task before, or this very question, and that did not end it.
+        local_name: The local server where the thread's conversation is.
     """
 
     same: "Answered | None" = None
@@ -192,6 +234,8 @@ class Past:
     approved_nusd: int | None = None
     answered_by: tuple[str, ...] = ()
     thread_expert: str | None = None
+    local_in_vain: bool = False
+    local_name: str | None = None
 
     @property
     def answered(self) -> str | None:
@@ -223,6 +267,9 @@ class Answered:
         lease_us: Until when the last try counts as alive.
         ended_us: When the last try ended; 0 while it has not.
         owner: Process that sent the last try.
+        local_name: The local server whose answer it is; None where an expert was
+            asked.
+        confidence: Calibrated probability that this answer is right, if there is one.
     """
 
     question_id: str
@@ -241,6 +288,8 @@ class Answered:
     lease_us: int = 0
     ended_us: int = 0
     owner: str = ""
+    local_name: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

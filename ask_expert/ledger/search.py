@@ -50,7 +50,7 @@ def search(connection: Connection, words: Sequence[str]) -> Iterator[Found]:
             questions.c.created_us,
             questions.c.texts["question"].as_string().label("question"),
             questions.c.texts["sent"].as_string().label("sent"),
-            answer.label("answer"),
+            func.coalesce(answer, questions.c.local_answer).label("answer"),
         )
         .where(questions.c.cached_from.is_(None), and_(*map(_holds, words)))
         .order_by(questions.c.created_us.desc(), questions.c.id.desc())
@@ -95,6 +95,7 @@ def _holds(word: str) -> ColumnElement[bool]:
     return or_(
         questions.c.texts["question"].as_string().ilike(pattern, escape="\\"),
         questions.c.texts["sent"].as_string().ilike(pattern, escape="\\"),
+        questions.c.local_answer.ilike(pattern, escape="\\"),
         answered,
     )
 

@@ -1,17 +1,24 @@
 """The ledger's public verbs: look up, record, reserve, settle, release, report back."""
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from ask_expert.budget import Cap, Denied, Room
-from ask_expert.errors import ExpertError
-from ask_expert.ledger import breakers, counting, lookups, reservations, rows
+from ask_expert.errors import ExpertError, LedgerError
+from ask_expert.ledger import (
+    breakers,
+    counting,
+    lookups,
+    reservations,
+    rows,
+)
 from ask_expert.ledger.doubts import Doubts, take_back
 from ask_expert.ledger.engine import open_engine, reading, translated_errors, writing
 from ask_expert.ledger.owner import is_dead
+from ask_expert.ledger.past import past
 from ask_expert.ledger.records import (
     Answered,
     ApprovalScope,
@@ -25,9 +32,9 @@ from ask_expert.ledger.records import (
     Resting,
     TryRequest,
 )
+from ask_expert.ledger.summing import long_sums
 from ask_expert.ledger.tables import (
     approvals,
-    escalations,
     marks,
     outcomes,
     questions,
@@ -80,27 +87,10 @@ class Ledger:
         now_us: int,
     ) -> Past:
         """Return what is known that bears on a new question."""
+        same = {"key": key, "text_key": text_key, "error_signature": error_signature}
         with translated_errors(self.path), reading(self._engine) as connection:
-            word = lookups.approval(connection, key, task, caller, now_us=now_us)
-            return Past(
-                same=lookups.latest_escalated(connection, key) if key else None,
-                asked_before=lookups.times_asked(connection, task, key, caller),
-                same_error=lookups.times_seen(
-                    connection, task, error_signature, caller
-                ),
-                approval=word.scope if word else None,
-                approved_nusd=word.worst_case_nusd if word else None,
-                thread_expert=(
-                    lookups.thread_expert(connection, thread) if thread else None
-                ),
-                answered_by=lookups.answered_by(
-                    connection,
-                    task,
-                    caller,
-                    key=key,
-                    text_key=text_key,
-                    error_signature=error_signature,
-                ),
+            return past(
+                connection, caller, task=task, same=same, thread=thread, now_us=now_us
             )
 
     def current_task(self, caller: Caller, *, now_us: int) -> str | None:
@@ -121,10 +111,20 @@ class Ledger:
         with translated_errors(self.path), reading(self._engine) as connection:
             return lookups.thread_turns(connection, thread, caller)
 
-    def record(self, question: QuestionRecord) -> None:
-        """Put a question on record that was decided without an escalation."""
+    def record(
+        self,
+        question: QuestionRecord,
+        *,
+        new_marks: Mapping[tuple[str, str], int] | None = None,
+    ) -> None:
+        """
+        Put a question on record that was decided without an escalation.
+
+        Where the local system answered it, its thread and `new_marks` go along.
+        """
         with translated_errors(self.path), writing(self._engine) as connection:
             rows.insert_question(connection, question)
+            rows.begin_local_thread(connection, question, new_marks or {})
 
     def revise(self, question: QuestionRecord) -> None:
         """Note that a question on record waits for a person after all."""
@@ -165,27 +165,27 @@ class Ledger:
             self._doubts.reserving(request),
             self._taking_back(request.sent_us) as connection,
         ):
-            first = not rows.is_known(connection, question.id)
-            if first and question.key:
+            found = rows.find(connection, question, request)
+            if found.same and not found.question and question.key:
                 same = lookups.latest_escalated(connection, question.key)
                 if same and _answers(same, request):
                     return Joined(question_id=same.question_id)
-            savepoint = connection.begin_nested()
-            if first:
+            fits = reservations.fit(connection, request)
+            refusal: Denied | Resting | None = fits.denied
+            # Only a try that has its money may look whether a resting expert is back.
+            if refusal is None and found.breaker:
+                refusal = _resting(connection, request)
+            if refusal is not None:
+                counting.open_all(connection, long_sums(connection, fits.fresh))
+                return refusal
+            if not found.question:
                 rows.insert_question(connection, question)
             if request.number == 1:
-                rows.insert_thread(connection, question, request)
+                rows.insert_thread(connection, question, request, found)
                 rows.insert_escalation(connection, question, request)
-            verdict = reservations.reserve(
-                connection, request, question=question, ceiling=ceiling
+            return reservations.reserve(
+                connection, request, question=question, fits=fits, ceiling=ceiling
             )
-            # Only a try that has its money may look whether a resting expert is back.
-            resting = (
-                _resting(connection, request) if isinstance(verdict, Granted) else None
-            )
-            if resting is not None or isinstance(verdict, Denied):
-                savepoint.rollback()
-            return resting or verdict
 
     def settle(
         self, try_id: str, answer: ExpertAnswer, charge: Charge, *, end: End
@@ -209,10 +209,8 @@ class Ledger:
                 now_us=end.now_us,
                 columns=rows.answer_columns(answer, charge),
             )
-            connection.execute(
-                update(escalations)
-                .where(escalations.c.id == rows.escalation_of(try_id))
-                .values(answer=end.stored_answer, finish=answer.finish)
+            rows.end_escalation(
+                connection, try_id, finish=answer.finish, answer=end.stored_answer
             )
             if end.guarded is not None:
                 breakers.note_success(connection, end.guarded)
@@ -256,19 +254,39 @@ class Ledger:
                 .values(status=status, reason=reason, panel_answer=panel_answer)
             )
 
-    def sweep(self, *, now_us: int) -> list[str]:
-        """Mark tries as unresolved that a dead process left behind; return their ids."""
+    def sweep(self, *, now_us: int, alive: Container[str] = ()) -> list[str]:
+        """
+        Mark tries as unresolved that a dead process left behind; return their ids.
+
+        Those in `alive` are this process's own, and on their way.
+        """
         with translated_errors(self.path), reading(self._engine) as connection:
-            lost = reservations.lost(connection, now_us=now_us)
+            lost = reservations.lost(connection, now_us=now_us, alive=alive)
         if not lost and not self._doubts:
             return []
         with self._taking_back(now_us) as connection:
-            return reservations.sweep(connection, now_us=now_us)
+            return reservations.sweep(connection, now_us=now_us, alive=alive)
 
-    def rooms(self, caps: Iterable[Cap]) -> list[Room]:
-        """Return the running sums of the caps' windows."""
+    def rooms(self, caps: Iterable[Cap], *, opening: bool = False) -> list[Room]:
+        """
+        Return the running sums of the caps' windows.
+
+        Args:
+            caps: The budgets.
+            opening: Whether windows that took long to sum are open from now on, so that
+                they are not summed again; where nothing can be written, they stay shut.
+        """
         with translated_errors(self.path), reading(self._engine) as connection:
-            return counting.rooms(connection, caps)
+            found, fresh = counting.look(connection, caps)
+            long = long_sums(connection, fresh) if opening else []
+        if long:
+            with (
+                suppress(LedgerError),
+                translated_errors(self.path),
+                writing(self._engine) as connection,
+            ):
+                counting.opened(connection, [room.cap for room in long])
+        return found
 
     def warn(self, cap: Cap, *, now_us: int) -> bool:
         """Note that people were warned of a full window; return whether it is news."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from ask_expert.ledger.columns import Words
 
-HEAD = "0006"
+HEAD = "0007"
 """The schema version that this code reads and writes."""
 
 metadata = MetaData()
@@ -59,6 +59,18 @@ questions = Table(
     Column("cached_from", Words),
     Column("panel_answer", Words),
     Column("worst_case_nusd", BigInteger),
+    Column("assess_tokens", BigInteger),
+    Column("assess_us", BigInteger),
+    Column("local_name", Words),
+    Column("local_model", Words),
+    Column("local_kind", Words),
+    Column("local_strategy", Words),
+    Column("local_passed", Boolean),
+    Column("local_score", Float),
+    Column("local_tokens", BigInteger),
+    Column("local_us", BigInteger),
+    Column("local_reason", Words),
+    Column("local_answer", Words),
 )
 Index("questions_by_key", questions.c.key, questions.c.created_us)
 Index("questions_by_text", questions.c.text_key, questions.c.created_us)

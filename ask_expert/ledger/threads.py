@@ -2,12 +2,23 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, cast, distinct, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    case,
+    cast,
+    distinct,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from ask_expert.ledger.columns import total
-from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.engine import translated_errors, writing
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger.summing import OPEN
 from ask_expert.ledger.tables import escalations, questions, threads, tries
 from ask_expert.money import SUBSCRIPTION
 
@@ -19,9 +30,9 @@ def latest(connection: Connection, limit: int) -> Rows:
     Return the threads with their sums, last used first.
 
     Each row has the columns of `threads`, `used_us` of its latest question, `turns`,
-    which are the questions that an expert was asked, `cost_nusd` of the settled tries,
-    `counted_nusd`, the most that open and unresolved ones may cost, and `by_plan`, how
-    many tries a subscription pays for.
+    which are the questions that an expert was asked or the local system answered,
+    `cost_nusd` of the settled tries, `counted_nusd`, the most that open and unresolved
+    ones may cost, and `by_plan`, how many tries a subscription pays for.
     """
     last_use = func.max(questions.c.created_us)
     used = (
@@ -43,8 +54,9 @@ def latest(connection: Connection, limit: int) -> Rows:
             by_plan.label("by_plan"),
         )
         .join(used, used.c.thread == questions.c.thread)
-        .join(escalations, escalations.c.question_id == questions.c.id)
-        .join(tries, tries.c.escalation_id == escalations.c.id)
+        .join(escalations, escalations.c.question_id == questions.c.id, isouter=True)
+        .join(tries, tries.c.escalation_id == escalations.c.id, isouter=True)
+        .where(or_(tries.c.id.is_not(None), questions.c.local_passed))
         .group_by(questions.c.thread)
         .subquery()
     )
@@ -94,7 +106,10 @@ def conversation(connection: Connection, thread: str) -> Rows:
             questions.c.texts,
             questions.c.cached_from,
             escalations.c.expert,
-            escalations.c.answer,
+            func.coalesce(escalations.c.answer, questions.c.local_answer).label(
+                "answer"
+            ),
+            case((questions.c.local_passed, questions.c.local_name)).label("local"),
             cost_nusd.label("cost_nusd"),
             by_plan.label("by_plan"),
         )

@@ -1,1 +1,1 @@
-"""The MCP face: three tools over standard input and output."""
+"""The MCP face: three tools, over standard input and output or over HTTP."""

@@ -9,10 +9,10 @@ from mcp.types import InputRequiredResult
 from ask_expert import advice
 from ask_expert.errors import AskExpertError, ConfigError
 from ask_expert.mcp_server import approval
+from ask_expert.mcp_server.doors import Host
 from ask_expert.mcp_server.heartbeat import Heartbeat
 from ask_expert.mcp_server.logs import scrubbed
 from ask_expert.mcp_server.results import structured
-from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.question import Question
 from ask_expert.reply import Approval, Reply
 
@@ -25,12 +25,20 @@ class Asking:
     One call of `ask_expert`: ask, let a person decide where one has to, ask again.
 
     Errors come back as values: raised beside the heartbeat they would come in a group.
+
+    Attributes:
+        runtime: Who answers.
+        context: The call.
+        question: What is asked.
+        heart: Its signs of life.
+        left_out: What the agent gave and the door did not take.
     """
 
-    runtime: Runtime
+    runtime: Host
     context: Context[Any]
     question: Question
     heart: Heartbeat
+    left_out: tuple[str, ...] = ()
 
     async def run(self) -> Fields | InputRequiredResult | AskExpertError:
         """Return the reply's fields, or the form that a person has to fill in."""
@@ -39,7 +47,7 @@ class Asking:
             if said is not None:
                 return await self._obey(*said)
             reply = await self._ask()
-            if reply.approval is None or not approval.can_ask(self.context):
+            if reply.approval is None or not self._reaches_person():
                 return structured(reply)
             return await self._ask_person(reply, reply.approval)
         except ConfigError as failure:
@@ -48,10 +56,18 @@ class Asking:
             return failure
 
     async def _ask(self) -> Reply:
-        escalator = await self.runtime.escalator()
+        escalator = await self.runtime.escalator(self.context)
         progress = self.runtime.progress()
         self.heart.line = progress.line
-        return await escalator.ask(self.question, progress=progress)
+        reply = await escalator.ask(self.question, progress=progress)
+        reply = replace(reply, left_out=(*reply.left_out, *self.left_out))
+        return self.runtime.said(reply)
+
+    def _reaches_person(self) -> bool:
+        return self._decider() is not None and approval.can_ask(self.context)
+
+    def _decider(self) -> str | None:
+        return self.runtime.decider(self.context, self.question.caller)
 
     async def _ask_person(
         self, reply: Reply, wanted: Approval
@@ -68,11 +84,11 @@ class Asking:
         if choice is None:
             return approval.undecided(fields)
         caller = self.question.caller
-        escalator = await self.runtime.escalator()
+        escalator = await self.runtime.escalator(self.context)
         await escalator.approve(
             str(fields["question_id"]),
             scope=approval.SCOPES[choice],
-            by=approval.by(caller.agent),
+            by=approval.by(self._decider() or ""),
             caller=caller,
         )
         if choice == "deny":

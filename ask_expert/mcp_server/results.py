@@ -49,6 +49,7 @@ def structured(reply: Reply) -> dict[str, object]:
         **_cost(reply.cost_nusd, subscription=reply.subscription),
         "budget_left_usd": number(reply.budget_left_nusd),
         "expert": expert,
+        "local": {"name": word(reply.local), "served": served} if reply.local else None,
         "panel": [_voice(each) for each in reply.panel] or None,
         "cached": reply.cached or None,
         "masked_secrets": reply.masked or None,

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -21,8 +21,12 @@ from ask_expert.errors import AskExpertError
 from ask_expert.mcp_server.logs import log, scrub_with, scrubbed
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context
+
     from ask_expert.escalation import Escalator
     from ask_expert.experts.desk import Progress
+    from ask_expert.question import Caller
+    from ask_expert.reply import Reply
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,13 +65,14 @@ class Runtime:
             self._ready = anyio.Event()
             self._tasks.start_soon(self._host, self._ready)
 
-    async def escalator(self) -> Escalator:
+    async def escalator(self, context: Context[Any] | None = None) -> Escalator:
         """
-        Return the escalator once it is built.
+        Return the escalator once it is built; one serves every call.
 
         Raises:
             AskExpertError: Settings, policy or ledger are wrong; a later call tries anew.
         """
+        del context
         if self._escalator is None and self._ready and self._ready.is_set():
             self._ready = None  # it failed before; the user may have mended it
         self.warm_up()
@@ -84,13 +89,24 @@ class Runtime:
 
         return Progress()
 
+    @staticmethod
+    def decider(context: Context[Any], caller: Caller) -> str:
+        """Return the client: whoever started this server sits before it."""
+        del context
+        return caller.agent
+
+    @staticmethod
+    def said(reply: Reply) -> Reply:
+        """Return a reply as it is."""
+        return reply
+
     @property
     def calls_in_flight(self) -> int:
-        """How many experts are being asked right now."""
+        """How many calls are on their way, or wait to be booked."""
         return self._escalator.calls_in_flight if self._escalator else 0
 
     async def drained(self) -> None:
-        """Wait until no expert is being asked."""
+        """Take no more questions, and wait until each call has landed and is booked."""
         if self._escalator is not None:
             await self._escalator.drained()
 

@@ -21,6 +21,7 @@ from mcp.server.request_state import RequestStateSecurity
 
 from ask_expert.mcp_server import logs, texts
 from ask_expert.mcp_server.approval import STATE_LIFE_S
+from ask_expert.mcp_server.doors import Host, Peer
 from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.mcp_server.tools import Connection, build_tools
 
@@ -28,8 +29,21 @@ _FLUSH_S = 0.3
 _GREETINGS = {"initialize", "server/discover", "ping"}
 
 
-def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
-    """Return a server whose tools ask the runtime's escalator."""
+def build_server(
+    runtime: Host,
+    connection: Peer,
+    *,
+    security: RequestStateSecurity | None = None,
+) -> MCPServer[Any]:
+    """
+    Return a server whose tools ask the runtime's escalator.
+
+    Args:
+        runtime: Who answers.
+        connection: Who asks.
+        security: How what travels between two rounds of a call is sealed; with a key
+            of this process alone when absent.
+    """
 
     class WarmUp(ServerMiddleware[Any]):
         async def __call__(
@@ -46,7 +60,8 @@ def build_server(runtime: Runtime, connection: Connection) -> MCPServer[Any]:
         version=version("ask-expert"),
         log_level="WARNING",
         subscriptions=False,
-        request_state_security=RequestStateSecurity.ephemeral(ttl=STATE_LIFE_S),
+        request_state_security=security
+        or RequestStateSecurity.ephemeral(ttl=STATE_LIFE_S),
         middleware=[WarmUp()],
         tools=build_tools(runtime, connection),
     )
@@ -94,6 +109,9 @@ async def _end_on_signal(
 
 
 async def _exit_when_drained(runtime: Runtime) -> None:
-    await runtime.drained()
-    await anyio.sleep(_FLUSH_S)  # what was waited for goes out first
-    os._exit(0)
+    while True:
+        await runtime.drained()
+        await anyio.sleep(_FLUSH_S)  # what was waited for goes out first
+        # A question that was let in before the signal may have been sent meanwhile.
+        if runtime.calls_in_flight == 0:
+            os._exit(0)

@@ -18,10 +18,10 @@ from ask_expert.home import user_name
 from ask_expert.mcp_server import texts
 from ask_expert.mcp_server.arguments import misfits
 from ask_expert.mcp_server.asking import Asking
+from ask_expert.mcp_server.doors import Host, Peer
 from ask_expert.mcp_server.heartbeat import heartbeat
 from ask_expert.mcp_server.logs import scrubbed
 from ask_expert.mcp_server.results import number, result, structured
-from ask_expert.mcp_server.runtime import Runtime
 from ask_expert.question import Caller, Question
 
 
@@ -53,13 +53,18 @@ class Connection:
             agent=params.client_info.name if params else "",
         )
 
+    @staticmethod
+    def admitted(question: Question) -> tuple[Question, tuple[str, ...]]:
+        """Return the question as it is: files and checks are those of its own user."""
+        return question, ()
+
     @classmethod
     def of_this_process(cls, session: str) -> "Connection":
         """Return the connection of a server that its client started."""
         return cls(session=session, project=str(Path.cwd()))
 
 
-def build_tools(runtime: Runtime, connection: Connection) -> list[Tool]:
+def build_tools(runtime: Host, connection: Peer) -> list[Tool]:
     """Return the three tools."""
     return [
         _ask_expert(runtime, connection),
@@ -110,7 +115,7 @@ def _tool(function: Callable[..., Any], description: str, **more: Any) -> Tool:
     return tool
 
 
-def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
+def _ask_expert(runtime: Host, connection: Peer) -> Tool:
     async def ask_expert(  # noqa: PLR0913, PLR0917  # one parameter an argument
         context_: Context[Any],
         question: Annotated[str, Field(description=texts.QUESTION)],
@@ -126,7 +131,7 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
     ) -> CallToolResult | InputRequiredResult:
         if confidence is not None and not math.isfinite(confidence):
             raise ToolError("`confidence` must be a number between 0 and 1.")
-        asked = Question(
+        given = Question(
             text=question,
             caller=connection.caller(context_),
             context=context,
@@ -139,8 +144,9 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
             task=task,
             thread=thread or None,
         )
+        asked, left_out = connection.admitted(given)
         async with heartbeat(context_) as heart:
-            outcome = await Asking(runtime, context_, asked, heart).run()
+            outcome = await Asking(runtime, context_, asked, heart, left_out).run()
         if isinstance(outcome, AskExpertError):
             raise ToolError(scrubbed(str(outcome))) from outcome
         if isinstance(outcome, InputRequiredResult):
@@ -161,7 +167,7 @@ def _ask_expert(runtime: Runtime, connection: Connection) -> Tool:
     )
 
 
-def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
+def _report_outcome(runtime: Host, connection: Peer) -> Tool:
     async def report_outcome(
         context_: Context[Any],
         question_id: Annotated[str, Field(description=texts.QUESTION_ID)],
@@ -169,7 +175,7 @@ def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
         evidence: Annotated[_Text, Field(description=texts.EVIDENCE)] = None,
     ) -> CallToolResult:
         try:
-            escalator = await runtime.escalator()
+            escalator = await runtime.escalator(context_)
             verdict = await escalator.report_outcome(
                 question_id,
                 caller=connection.caller(context_),
@@ -193,14 +199,14 @@ def _report_outcome(runtime: Runtime, connection: Connection) -> Tool:
     )
 
 
-def _expert_status(runtime: Runtime, connection: Connection) -> Tool:
+def _expert_status(runtime: Host, connection: Peer) -> Tool:
     async def expert_status(
         context_: Context[Any],
         question_id: Annotated[_Text, Field(description=texts.QUESTION_ID)] = None,
     ) -> CallToolResult:
         caller = connection.caller(context_)
         try:
-            escalator = await runtime.escalator()
+            escalator = await runtime.escalator(context_)
             if question_id:
                 return result(structured(await escalator.status(question_id, caller)))
             rooms = await escalator.rooms(caller)

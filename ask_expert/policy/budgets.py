@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from ask_expert.budget import Mode
+from ask_expert.limits import Mode
 from ask_expert.periods import CALENDAR
 
 Own = Literal["task", "session", "thread", "agent", "user", "project", "expert"]

@@ -6,23 +6,20 @@ values that rules can tell apart, and a rule matters if there are facts for whic
 the policy decides differently without it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Literal
 
 from ask_expert.periods import CALENDAR
 from ask_expert.policy.budgets import Budget
 from ask_expert.policy.decide import OTHERWISE
 from ask_expert.policy.document import Policy, Rule
-from ask_expert.policy.facts import KNOWN_FACTS, Value, plain
+from ask_expert.policy.facts import KNOWN_FACTS, plain
+from ask_expert.policy.situations import Situation, box, possible, situation, within
 from ask_expert.window_keys import told_apart_by
 from ask_expert.yaml_file import nearest
-
-Values = frozenset[Value | None]
-Situation = Mapping[str, Values]
-"""For each fact the values it may still take; None is an absent fact."""
 
 _INSIDE = {
     "hour": {"day", "week", "month", "year", "ever"},
@@ -83,6 +80,8 @@ def check(
         *_rules(policy),
         *_names(policy),
         *_ladder(policy, expert_names),
+        *_measuring(policy),
+        *_local_first(policy),
         *_budgets(policy.budgets),
         *_money(policy, paid or ()),
     ]
@@ -90,11 +89,11 @@ def check(
 
 def _rules(policy: Policy) -> Iterator[Finding]:
     """Yield the rules that can all be struck out together without any effect."""
-    full = _situation(policy)
-    boxes = [_box(rule, full) for rule in policy.rules]
+    full = situation(policy)
+    boxes = [box(rule, full) for rule in policy.rules]
     found: dict[int, Finding] = {}
     for index, rule in enumerate(policy.rules):
-        own = _within(boxes[index], full)
+        own = within(boxes[index], full)
         if not all(own.values()):
             found[index] = Finding(
                 severity="error",
@@ -102,7 +101,7 @@ def _rules(policy: Policy) -> Iterator[Finding]:
                 message="can never hold: its comparisons contradict each other or"
                 " leave the fact's range",
             )
-        elif not _possible(own, boxes[:index]):
+        elif not possible(own, boxes[:index]):
             cause = _blocker(policy.rules[:index], boxes, own)
             found[index] = Finding(
                 severity="warning",
@@ -140,79 +139,19 @@ def _matters(
 ) -> bool:
     """Return whether some facts are decided differently without the rule."""
     action = policy.rules[index].then
-    own = _within(boxes[index], full)
+    own = within(boxes[index], full)
     silent = [boxes[each] for each in left if each < index]
     for other in (each for each in left if each > index):
         differs = policy.rules[other].then != action
-        if differs and _possible(_within(boxes[other], own), silent):
+        if differs and possible(within(boxes[other], own), silent):
             return True
         silent.append(boxes[other])
-    return policy.otherwise != action and _possible(own, silent)
-
-
-def _situation(policy: Policy) -> Situation:
-    """Return, for each fact named, one value of each kind that the rules tell apart."""
-    limits: dict[str, set[Decimal]] = {}
-    for rule in policy.rules:
-        for fact, comparison in rule.when.items():
-            found = limits.setdefault(fact, set())
-            found |= {
-                each for _, each in comparison.bounds if isinstance(each, Decimal)
-            }
-    return {fact: _values(fact, found) for fact, found in limits.items()}
-
-
-def _values(fact: str, limits: set[Decimal]) -> Values:
-    kind = KNOWN_FACTS[fact]
-    absent: set[Value | None] = set() if kind.always else {None}
-    if kind.kind == "bool":
-        return frozenset({True, False} | absent)
-    points = {kind.low, kind.high, *limits}
-    if kind.kind == "int":
-        points |= {each + step for each in limits for step in (-1, 1)}
-    else:
-        points |= {(low + high) / 2 for low, high in pairwise(sorted(points))}
-    within = {each for each in points if kind.low <= each <= kind.high}
-    return frozenset(within | absent)
-
-
-def _box(rule: Rule, full: Situation) -> Situation:
-    """Return the values for which the rule holds, of the facts that it names."""
-    return {
-        fact: frozenset(
-            value
-            for value in full[fact]
-            if value is not None and comparison.holds(value)
-        )
-        for fact, comparison in rule.when.items()
-    }
-
-
-def _within(box: Situation, situation: Situation) -> Situation:
-    """Narrow a situation to where a rule holds."""
-    return {**situation, **{fact: situation[fact] & box[fact] for fact in box}}
-
-
-def _possible(situation: Situation, silent: Sequence[Situation]) -> bool:
-    """Return whether facts in `situation` exist for which no rule in `silent` holds."""
-    if not all(situation.values()):
-        return False
-    pending = [
-        box for box in silent if all(situation[fact] & box[fact] for fact in box)
-    ]
-    if not pending:
-        return True
-    first = min(pending, key=len)
-    rest = [box for box in pending if box is not first]
-    return any(
-        _possible({**situation, fact: situation[fact] - first[fact]}, rest)
-        for fact in first
-    )
+    return policy.otherwise != action and possible(own, silent)
 
 
 def _blocker(above: Sequence[Rule], boxes: list[Situation], own: Situation) -> str:
-    for rule, box in zip(above, boxes, strict=False):
-        if not _possible(own, [box]):
+    for rule, each in zip(above, boxes, strict=False):
+        if not possible(own, [each]):
             return f"{rule.label!r} above it holds whenever this rule would"
     return "the rules above it together hold whenever this rule would"
 
@@ -241,6 +180,55 @@ def _ladder(policy: Policy, names: Sequence[str] | None) -> Iterator[Finding]:
                 rule="ladder",
                 message=f"there is no expert {name!r}; {hint}",
             )
+
+
+def _measuring(policy: Policy) -> Iterator[Finding]:
+    """Yield signals that a rule tests and nothing measures, and the other way round."""
+    named = () if policy.assess is None else policy.assess.signals
+    tested = {fact for rule in policy.rules for fact in rule.when}
+    for fact, kind in KNOWN_FACTS.items():
+        if kind.measured and fact in tested and fact not in named:
+            yield Finding(
+                severity="warning",
+                rule="assess",
+                message=f"{fact} is tested by a rule and never measured;"
+                " name it in assess.signals",
+            )
+    if policy.assess is None or not policy.assess.stop_when_decided:
+        return
+    for fact in named:
+        if fact not in tested and "confidence" not in tested:
+            yield Finding(
+                severity="warning",
+                rule="assess",
+                message=f"{fact} is tested by no rule, so it is never measured; to put"
+                " it on record all the same, set stop_when_decided: false",
+            )
+
+
+def _local_first(policy: Policy) -> Iterator[Finding]:
+    """Yield what can never let an answer of the local system pass."""
+    wanted = policy.local_first
+    if wanted is None:
+        return
+    asks = policy.otherwise == "escalate" or any(
+        rule.then == "escalate" for rule in policy.rules
+    )
+    if not asks:
+        yield _unused("no rule asks an expert, so the local system is never tried")
+    if wanted.choice.needs_check:
+        yield _unused(
+            f"{wanted.choice.label} works only for questions that name a check with"
+            " reads_answer: true"
+        )
+    elif wanted.bar is None:
+        yield _unused(
+            "without a bar, only a check with reads_answer: true lets an answer pass"
+        )
+
+
+def _unused(message: str) -> Finding:
+    return Finding(severity="warning", rule="local_first", message=message)
 
 
 def _budgets(budgets: Sequence[Budget]) -> Iterator[Finding]:

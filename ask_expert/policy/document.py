@@ -23,6 +23,7 @@ from pydantic import (
 
 from ask_expert.policy.budgets import Budget, Strict, Usd
 from ask_expert.policy.facts import KNOWN_FACTS, FactKind, Value, plain
+from ask_expert.policy.local_system import Assess, LocalFirst
 from ask_expert.settings import Price
 from ask_expert.yaml_file import nearest
 
@@ -253,6 +254,9 @@ class Policy(Strict):
         local_answer: Whether the expert sees the agent's own answer; the settings'
             `send.local_answer` when absent.
         checklist: Shown to the agent when a question stays local.
+        assess: What is measured before the decision; nothing when absent.
+        local_first: What the local system tries before an expert is asked; nothing
+            when absent.
     """
 
     name: Annotated[Line, Field(max_length=60)]
@@ -270,6 +274,8 @@ class Policy(Strict):
     after_unknown: Literal["stop", "next_expert"] = "stop"
     local_answer: Literal["review", "omit"] | None = None
     checklist: Annotated[tuple[Line, ...], Field(max_length=10)] | None = None
+    assess: Assess | None = None
+    local_first: LocalFirst | None = None
 
     @field_validator("ladder")
     @classmethod

@@ -73,7 +73,15 @@ class Masker:
         if len(text) > MAX_CHARACTERS:
             head = text[:MAX_CHARACTERS].rpartition(" ")[0]
             text = f"{head} … ({len(text) - len(head)} characters left out)"
-        return self._replace(text, lambda kind, _: f"«SECRET:{kind}»")
+        return self._replace(text, _unnumbered)
+
+    def scrub_sure(self, text: str) -> str:
+        """
+        Return a word with only sure secrets replaced: it looks random by its nature.
+
+        The signs are those of `scan`; what a known value is, is hidden all the same.
+        """
+        return self._replace(text, _unnumbered, sure=True)
 
     def scan(self, data: bytes) -> tuple[str, ...]:
         """
@@ -88,9 +96,11 @@ class Masker:
             found.update((span.kind, None) for span in self._find(text, sure=True))
         return tuple(found)
 
-    def _replace(self, text: str, mark: Callable[[str, str], str]) -> str:
+    def _replace(
+        self, text: str, mark: Callable[[str, str], str], *, sure: bool = False
+    ) -> str:
         for _ in range(_MAX_PASSES):
-            spans = self._find(text, sure=False)
+            spans = self._find(text, sure=sure)
             if not spans:
                 break
             pieces: list[str] = []
@@ -144,6 +154,10 @@ class Masker:
             if match["kind"] in self._kinds
             or not any(self._detect(match["kind"], sure=True))
         ]
+
+
+def _unnumbered(kind: str, _secret: str) -> str:
+    return f"«SECRET:{kind}»"
 
 
 def _touches(span: Span, regions: Sequence[tuple[int, int]]) -> bool:

@@ -51,7 +51,7 @@ def opened(home: Path, environ: Mapping[str, str]) -> Generator[Desk]:
     house: House | None = None
     trouble: str | None = None
     try:
-        house = houses.build(home, environ=environ)
+        house = houses.build(home, environ=environ, on_record=False)
         ledger = house.ledger
     except ConfigError as error:
         trouble = str(error)

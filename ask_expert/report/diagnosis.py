@@ -23,11 +23,13 @@ from ask_expert.ledger.postgres import server_state
 from ask_expert.ledger.store import Ledger
 from ask_expert.ledger.tables import HEAD
 from ask_expert.ledger_address import shown
+from ask_expert.limits import without_calls
+from ask_expert.local_settings import LocalSettings
 from ask_expert.policy.presets import load
-from ask_expert.preview import without_calls
 from ask_expert.redaction.plain import without_secrets
 from ask_expert.report import experts, policies
-from ask_expert.settings import ExpertSettings, LocalSettings, Settings
+from ask_expert.report.local_model import abilities
+from ask_expert.settings import ExpertSettings, Settings
 from ask_expert.yaml_file import nearest
 
 State = Literal["ok", "warning", "wrong"]
@@ -59,7 +61,7 @@ def examine(home: Path, environ: Mapping[str, str]) -> list[Item]:
         *_experts(home, environ, settings),
         *_policy(home, environ, settings),
         *_ledger(home, settings or Settings()),
-        *_local(settings.local if settings else None),
+        *_locals(settings.locals if settings else (), home, environ),
         *_checks(settings or Settings(), environ),
     ]
     # What is wrong may be a key in a field that is shown.
@@ -231,23 +233,33 @@ def _integrity(path: Path) -> list[str]:
     return [str(row) for row in rows if row != "ok"]
 
 
-def _local(local: LocalSettings | None) -> Iterator[Item]:
-    if local is None:
-        return
-    url = f"{local.base_url.rstrip('/')}/models"
-    try:
-        status = anyio.run(_status, url)
-    except (http.httpx.HTTPError, http.httpx.InvalidURL, OSError) as error:
-        message = f"{url} cannot be reached ({type(error).__name__}): is it running?"
-        yield Item(name="local model", state="wrong", message=message)
-        return
-    state: State = "ok" if status < 400 else "wrong"  # noqa: PLR2004  # HTTP's own line
-    yield Item(name="local model", state=state, message=f"{url} answers {status}")
+def _locals(
+    locals_: tuple[LocalSettings, ...], home: Path, environ: Mapping[str, str]
+) -> Iterator[Item]:
+    for local in locals_:
+        name = f"local model {local.name}" if local.name else "local model"
+        url = f"{local.base_url.rstrip('/')}/models"
+        try:
+            status = anyio.run(_status, url, environ.get(local.key_env or ""))
+        except (http.httpx.HTTPError, http.httpx.InvalidURL, OSError) as error:
+            message = (
+                f"{url} cannot be reached ({type(error).__name__}): is it running?"
+            )
+            yield Item(name=name, state="wrong", message=message)
+            continue
+        state: State = "ok" if status < 400 else "wrong"  # noqa: PLR2004  # HTTP's own
+        yield Item(name=name, state=state, message=f"{url} answers {status}")
+        if state == "ok":
+            tried, found = abilities(local, home=home, environ=environ)
+            state = "ok" if tried else "wrong"
+            yield Item(name=f"{name} gives", state=state, message=found)
 
 
-async def _status(url: str) -> int:
+async def _status(url: str, key: str | None) -> int:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     async with http.new_client() as client:
-        return (await client.get(url, timeout=_LOCAL_S)).status_code
+        reply = await client.get(url, timeout=_LOCAL_S, headers=headers)
+    return reply.status_code
 
 
 def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Item]:

@@ -22,6 +22,7 @@ _MONTH_DAY = r"(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])"
 _SNAPSHOT = re.compile(
     rf"[-@:](20\d\d-?{_MONTH_DAY}|{_MONTH_DAY}|0\d\d)(-v\d+(:\d+)?)?"
 )
+_AT_END = re.compile(rf"(?:{_SNAPSHOT.pattern})$")
 _PATH = re.compile(r"^(models|publishers/[^/]+/models)/")
 
 
@@ -159,6 +160,17 @@ def kin(asked: str, served: str | None) -> Kin:
     if got.startswith(family) and (not suffix or _SNAPSHOT.fullmatch(suffix)):
         return "snapshot"
     return "different"
+
+
+def family(model: str) -> str:
+    """
+    Return a model's name without path, date or revision, as several sources write it.
+
+    >>> family("models/Gemini-3.1-pro-001"), family("Claude Haiku 4.5")
+    ('gemini-3-1-pro', 'claude-haiku-4-5')
+    """
+    plain = re.sub(r"[ .]+", "-", _PATH.sub("", model.strip().lower()))
+    return _AT_END.sub("", plain).removesuffix("-latest")
 
 
 def drift(rows: Iterable[Sighting]) -> list[Finding]:

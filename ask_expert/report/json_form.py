@@ -3,6 +3,7 @@
 from datetime import tzinfo
 
 from ask_expert.budget import FOREVER_US, Cap, Room, from_us
+from ask_expert.forecast import Forecast
 from ask_expert.ledger.export import moment
 from ask_expert.money import usd
 from ask_expert.report.summary import Summary
@@ -11,7 +12,7 @@ from ask_expert.window_keys import pairs_of
 
 def as_json(summary: Summary) -> dict[str, object]:
     """Return the report as JSON can carry it; amounts are US dollars."""
-    tokens, outcomes = summary.tokens, summary.outcomes
+    tokens, outcomes, local = summary.tokens, summary.outcomes, summary.local
     plans = summary.by_subscription
     return {
         "since": moment(summary.since_us) if summary.since_us else None,
@@ -40,6 +41,14 @@ def as_json(summary: Summary) -> dict[str, object]:
             "cached": tokens.cached,
             "reasoning": tokens.reasoning,
         },
+        "local": {
+            "tried": local.tried,
+            "answered": local.answered,
+            "told": local.told,
+            "solved": local.solved,
+            "tokens": local.tokens,
+            "seconds": local.took_us / 1_000_000,
+        },
         "outcomes": {
             "helped": outcomes.helped,
             "no_difference": outcomes.no_difference,
@@ -51,6 +60,11 @@ def as_json(summary: Summary) -> dict[str, object]:
         "unresolved": {
             "tries": summary.unresolved_tries,
             "usd": number(summary.unresolved_nusd),
+        },
+        "reconciled": {
+            "tries": summary.reconciled_tries,
+            "worst_case_tries": summary.worst_case_tries,
+            "worst_case_usd": number(summary.worst_case_nusd),
         },
         "served_models": _served(summary),
         "price_sources": dict(summary.price_sources),
@@ -65,7 +79,7 @@ def as_json(summary: Summary) -> dict[str, object]:
         ],
         "budgets": None
         if summary.rooms is None
-        else [_budget(room, summary.zone) for room in summary.rooms],
+        else [_budget(room, summary) for room in summary.rooms],
     }
 
 
@@ -94,12 +108,12 @@ def window(cap: Cap, zone: tzinfo) -> str:
     return pairs_of(cap.key).get(cap.scope) or f"every {cap.scope}"
 
 
-def _budget(room: Room, zone: tzinfo) -> dict[str, object]:
+def _budget(room: Room, summary: Summary) -> dict[str, object]:
     cap = room.cap
     endless = cap.rolling or cap.end_us >= FOREVER_US
     return {
         "scope": cap.scope,
-        "window": window(cap, zone),
+        "window": window(cap, summary.zone),
         "expert": cap.expert or None,
         "per": pairs_of(cap.key),
         "mode": cap.mode,
@@ -114,6 +128,17 @@ def _budget(room: Room, zone: tzinfo) -> dict[str, object]:
         "tokens": room.tokens,
         "reserved_tokens": room.reserved_tokens,
         "ends_at": None if endless else moment(cap.end_us),
+        "forecast": _forecast(summary.forecast(room), summary.zone),
+    }
+
+
+def _forecast(found: Forecast | None, zone: tzinfo) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {
+        "used_up_at": moment(found.used_up_us),
+        "unit": found.unit,
+        "says": found.sentence(zone),
     }
 
 

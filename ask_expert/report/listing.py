@@ -9,10 +9,10 @@ from sqlalchemy import Row
 
 from ask_expert.errors import LedgerError
 from ask_expert.ledger import reads
-from ask_expert.ledger.counting import OPEN
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.export import moment, plain
 from ask_expert.ledger.store import Ledger
+from ask_expert.ledger.summing import OPEN
 from ask_expert.money import SUBSCRIPTION, show, show_paid, usd, usd_text
 
 
@@ -27,11 +27,13 @@ class Line:
         status: What the agent was told.
         rule: The rule that decided.
         experts: Experts asked, in order.
-        states: States of the tries, in the order they were sent.
+        states: States of the tries, in the order they were sent, each with how it
+            was reconciled, if it was.
         cost_nusd: What the settled tries cost.
         counted_nusd: What the open and unresolved tries may cost at most.
         cached_from: The question whose answer was given again.
         by_subscription: A subscription pays for some of the tries.
+        local: The local server whose answer was given; None for none.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Line:
     counted_nusd: int
     cached_from: str | None
     by_subscription: bool = False
+    local: str | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return the line as a table shows it."""
@@ -56,7 +59,7 @@ class Line:
             moment(self.asked_us)[:19] + "Z",
             f"{self.status} (cached)" if self.cached_from else self.status,
             self.rule,
-            ", ".join(self.experts),
+            ", ".join(self.experts) or (f"local {self.local}" if self.local else ""),
             ", ".join(self.states),
             cost,
         )
@@ -74,6 +77,7 @@ class Line:
             "counted_usd": f"{usd(self.counted_nusd):f}",
             "subscription": self.by_subscription,
             "cached_from": self.cached_from,
+            "local": self.local,
         }
 
 
@@ -142,12 +146,18 @@ def _listed(row: Row[*tuple[Any, ...]], tries: reads.Rows) -> Line:
         status=row.status,
         rule=row.rule,
         experts=tuple(dict.fromkeys(each.expert for each in tries)),
-        states=tuple(each.state for each in tries),
+        states=tuple(_state(each) for each in tries),
         cost_nusd=sum(each.cost_nusd or 0 for each in tries),
         counted_nusd=sum(each.reserved_nusd for each in still_counted),
         cached_from=row.cached_from,
         by_subscription=any(each.price_source == SUBSCRIPTION for each in tries),
+        local=row.local_name if row.local_passed else None,
     )
+
+
+def _state(row: Row[*tuple[Any, ...]]) -> str:
+    by = f" (reconciled: {row.reconciled})" if row.reconciled else ""
+    return f"{row.state}{by}"
 
 
 def _windows(rows: reads.Rows, try_id: str) -> Sequence[object]:

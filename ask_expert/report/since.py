@@ -1,4 +1,4 @@
-"""Read the beginning of a report's time: `7d`, `24h`, a date, or an ISO 8601 instant."""
+"""Read an instant as one types it: `7d`, `24h`, a date, or an ISO 8601 instant."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,37 @@ def parse(text: str, now: datetime) -> datetime:
     if ago:
         length = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return max(_FIRST, now - min(length, now - _FIRST))
+    return max(_FIRST, _instant(plain))
+
+
+def ahead(text: str, now: datetime) -> datetime:
+    """
+    Return the instant to come that `text` means: `7d` is in seven days.
+
+    Raises:
+        ValueError: It is neither a length of time nor an instant, or it is no longer
+            to come; the text says what would be.
+    """
+    plain = text.strip()
+    length = _AGO.fullmatch(plain)
+    try:
+        if length:
+            moment = now + timedelta(**{_UNITS[length[2]]: int(length[1])})
+        else:
+            moment = _instant(plain).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text[:60]!r} is too far away") from error
+    if moment <= now:
+        raise ValueError(f"{text[:60]!r} is not in the future")
+    return moment
+
+
+def _instant(plain: str) -> datetime:
     try:
         moment = datetime.fromisoformat(plain)
     except ValueError as error:
         raise ValueError(
-            f"{text[:60]!r} is no time; give 30m, 24h, 7d, 2w, a date such as "
+            f"{plain[:60]!r} is no time; give 30m, 24h, 7d, 2w, a date such as "
             "2026-11-01, or an ISO 8601 instant"
         ) from error
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(_FIRST, aware)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import get_args
+from typing import Any, get_args
 
-from ask_expert.budget import Room
-from ask_expert.ledger import reads
+from sqlalchemy import Row
+
+from ask_expert.budget import Room, from_us
+from ask_expert.forecast import Forecast, forecast
+from ask_expert.ledger import local_reads, reads
 from ask_expert.ledger.engine import reading, translated_errors
 from ask_expert.ledger.store import Ledger
 from ask_expert.reply import Status
@@ -62,6 +65,28 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSystem:
+    """
+    What the local model did, at no cost in dollars.
+
+    Attributes:
+        tried: Questions that it was to answer in place of an expert.
+        answered: Those of them whose answer was given.
+        told: Answers of which it was reported whether they solved the sub-problem.
+        solved: Those of them that did.
+        tokens: Local tokens, of measuring before the decision, too.
+        took_us: Microseconds of both.
+    """
+
+    tried: int = 0
+    answered: int = 0
+    told: int = 0
+    solved: int = 0
+    tokens: int = 0
+    took_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """How often an expert's model was asked, and which model answered."""
 
@@ -113,9 +138,13 @@ class Summary:
         cost_by_expert: What each expert's settled tries cost.
         by_subscription: Experts that a subscription pays for.
         tokens: Tokens of the settled tries.
+        local: What the local model did.
         outcomes: What came of the answers.
         unresolved_tries: Tries whose fate is unknown.
         unresolved_nusd: What they may have cost; budgets count it in full.
+        reconciled_tries: Tries that were settled without their answer.
+        worst_case_tries: Those of them of which no record was found.
+        worst_case_nusd: What is booked for these, which is the most they can have cost.
         served: Models that answered.
         price_sources: Settled tries by where their price is from.
         disagreements: Where a provider's own cost is not what our prices make of it.
@@ -139,9 +168,13 @@ class Summary:
     cost_by_expert: Mapping[str, int] = field(default_factory=dict[str, int])
     by_subscription: frozenset[str] = frozenset()
     tokens: Tokens = field(default_factory=Tokens)
+    local: LocalSystem = field(default_factory=LocalSystem)
     outcomes: Outcomes = field(default_factory=Outcomes)
     unresolved_tries: int = 0
     unresolved_nusd: int = 0
+    reconciled_tries: int = 0
+    worst_case_tries: int = 0
+    worst_case_nusd: int = 0
     served: tuple[Served, ...] = ()
     price_sources: Mapping[str, int] = field(default_factory=dict[str, int])
     disagreements: tuple[Disagreement, ...] = ()
@@ -157,6 +190,10 @@ class Summary:
     def escalation_rate(self) -> float | None:
         """Share of the questions that were sent to an expert; None without questions."""
         return self.escalations / self.questions if self.questions else None
+
+    def forecast(self, room: Room) -> Forecast | None:
+        """Return when one of the budgets is used up at this rate; None if it lasts."""
+        return forecast(room, from_us(self.until_us))
 
 
 def summarize(
@@ -192,9 +229,13 @@ def summarize(
             cost_by_expert={row.expert: int(row.cost_nusd) for row in by_expert},
             by_subscription=frozenset(row.expert for row in by_expert if row.by_plan),
             tokens=_tokens(by_expert),
+            local=_local(local_reads.sums(connection, since_us)),
             outcomes=_outcomes(reads.verdicts(connection, since_us)),
             unresolved_tries=sum(row.unresolved for row in by_expert),
             unresolved_nusd=sum(int(row.unresolved_nusd) for row in by_expert),
+            reconciled_tries=sum(row.reconciled for row in by_expert),
+            worst_case_tries=sum(row.at_worst_case for row in by_expert),
+            worst_case_nusd=sum(int(row.worst_case_nusd) for row in by_expert),
             served=tuple(
                 Served(
                     expert=row.expert,
@@ -225,6 +266,17 @@ def summarize(
                 if row.status in _STATUSES
             },
         )
+
+
+def _local(row: Row[*tuple[Any, ...]]) -> LocalSystem:
+    return LocalSystem(
+        tried=row.tried,
+        answered=row.answered,
+        told=row.told,
+        solved=row.solved,
+        tokens=int(row.tokens),
+        took_us=int(row.took_us),
+    )
 
 
 def _tokens(rows: reads.Rows) -> Tokens:

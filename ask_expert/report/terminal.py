@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ask_expert.budget import Room, from_us
 from ask_expert.money import SUBSCRIPTION, show, show_paid
 from ask_expert.report.json_form import window
-from ask_expert.report.summary import Summary
+from ask_expert.report.summary import LocalSystem, Summary
 
 Block = tuple[str, Sequence[tuple[str, ...]]]
 """A title and its rows; the first cell of a row names it."""
@@ -17,12 +17,18 @@ def blocks(summary: Summary) -> Iterator[Block]:
         f"{from_us(summary.since_us):%Y-%m-%d %H:%M} UTC" if summary.since_us else ""
     )
     yield (f"Questions since {since}" if since else "Questions", [*_questions(summary)])
+    if summary.local.tried or summary.local.tokens:
+        yield "Local system, at no cost", [*_local(summary.local)]
     if summary.escalations:
         yield "What it cost", [*_costs(summary)]
         yield "What came of it", [*_outcomes(summary)]
     if summary.rooms:
         rows = [_budget(room, summary) for room in summary.rooms]
         yield "Budgets now", rows
+        found = [summary.forecast(room) for room in summary.rooms]
+        said = [(each.sentence(summary.zone),) for each in found if each]
+        if said:
+            yield "Budgets that will not last", said
 
 
 def _questions(summary: Summary) -> Iterator[tuple[str, ...]]:
@@ -48,6 +54,17 @@ def _questions(summary: Summary) -> Iterator[tuple[str, ...]]:
     yield from ((f"  {name}", str(count)) for name, count in counts if count)
 
 
+def _local(local: LocalSystem) -> Iterator[tuple[str, ...]]:
+    if local.tried:
+        said = (
+            f"{local.solved} of {local.told} that tell solved it" if local.told else ""
+        )
+        of = f"of {local.tried} that it tried"
+        yield "answered by the local system", str(local.answered), of, said
+    yield "local tokens", f"{local.tokens:,}"
+    yield "local seconds", f"{local.took_us / 1_000_000:,.1f}"
+
+
 def _costs(summary: Summary) -> Iterator[tuple[str, ...]]:
     plans = summary.by_subscription
     yield "paid", show_paid(summary.cost_nusd, by_subscription=bool(plans))
@@ -66,6 +83,13 @@ def _costs(summary: Summary) -> Iterator[tuple[str, ...]]:
             "unresolved",
             show_paid(summary.unresolved_nusd, by_subscription=bool(plans)),
             f"at most, {summary.unresolved_tries} tries of unknown fate",
+        )
+    if summary.reconciled_tries:
+        worst = f"{summary.worst_case_tries} of them at worst case"
+        yield (
+            "reconciled",
+            f"{summary.reconciled_tries} tries",
+            f"{worst}, {show(summary.worst_case_nusd)}",
         )
     for each in summary.disagreements:
         yield (

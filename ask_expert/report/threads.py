@@ -21,8 +21,8 @@ class Line:
 
     Attributes:
         id: Its handle.
-        expert: The expert that was asked first.
-        turns: Questions in it that an expert was asked.
+        expert: The expert that was asked first, or `local` and the server that began it.
+        turns: Questions in it that an expert was asked, or the local system answered.
         cost_nusd: What the settled tries cost.
         counted_nusd: What the open and unresolved ones may cost at most.
         used_us: When its latest question was asked, microseconds since 1970.
@@ -86,6 +86,7 @@ class Said:
         question: What was asked, with all that was sent; None if it is not stored.
         answer: What came back; None if nothing did or it is not stored.
         by_subscription: A subscription pays for the expert.
+        local: The local server whose answer it is; None for an expert's.
     """
 
     question_id: str
@@ -97,11 +98,13 @@ class Said:
     question: str | None
     answer: str | None
     by_subscription: bool = False
+    local: str | None = None
 
     def headline(self) -> str:
         """Return the turn's title in one line."""
         paid = show_paid(self.cost_nusd, by_subscription=self.by_subscription)
         asked = f", {self.expert} for {paid}" if self.expert else ""
+        asked = f", local {self.local}" if self.local else asked
         repeat = f" (again from {self.cached_from})" if self.cached_from else ""
         return f"{_second(self.asked_us)}  {self.question_id}: {self.status}{repeat}{asked}"
 
@@ -117,6 +120,7 @@ class Said:
             "subscription": self.by_subscription,
             "question": self.question,
             "answer": self.answer,
+            "local": self.local,
         }
 
 
@@ -225,6 +229,7 @@ def _said(row: Row[*tuple[Any, ...]]) -> Said:
         by_subscription=bool(row.by_plan),
         question=texts.get("sent") or texts.get("question"),
         answer=row.answer,
+        local=row.local,
     )
 
 

@@ -1,3 +1,7 @@
+import contextlib
+import io
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +15,21 @@ def test_no_control_character_gets_through(text: str) -> None:
 
     assert all(char in "\n\t" or ord(char) > 31 for char in shown)
     assert not any(127 <= ord(char) < 160 for char in shown)
+
+
+@given(st.text())
+def test_no_control_character_gets_through_in_json_and_nothing_is_lost(
+    text: str,
+) -> None:
+    printed = io.StringIO()
+
+    with contextlib.redirect_stdout(printed):
+        output.as_json({"model": f"gpt\x9b31m\x7f{text}"})
+
+    shown = printed.getvalue()
+    assert json.loads(shown) == {"model": f"gpt\x9b31m\x7f{text}"}
+    assert not any(127 <= ord(char) < 160 for char in shown)
+    assert all(char == "\n" or ord(char) > 31 for char in shown)
 
 
 def test_columns_line_up_and_nothing_trails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Budgets of every kind, from a client's question to what a provider billed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.end_to_end.support import (
 )
 from tests.fakes.provider import Provider
 from tests.fakes.shapes import Behaviour
+from tests.ledger.test_faults import damaged_file
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +167,170 @@ async def test_a_budget_that_degrades_asks_the_next_cheaper_expert(
     assert last["expert"]["asked"] == "middle"
     assert "No room for large in the day" in last["reason"]
     assert [len(each.bill) for each in (small, middle, large)] == [1, 2, 1]
+
+
+def dry(home: Path, question: str) -> dict[str, Any]:
+    done = cli(home, "ask", "--dry-run", "--json", question)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def test_a_dry_run_foresees_a_soft_budget_and_warns_nobody(
+    home: Path, tmp_path: Path
+) -> None:
+    with Provider(Behaviour(output_tokens=10_000)) as provider:
+        write_settings(
+            home,
+            expert(provider.url, **CENT),
+            policy=always(
+                {"scope": "day", "usd": "0.01", "mode": "soft"},
+                {"scope": "day", "usd": "0.02"},
+            ),
+        )
+        async with connected(home, tmp_path) as client:
+            await ask(client, "Why does it hang?")
+            foreseen = dry(home, "Is it really so?")
+            real = await ask(client, "Is it really so?")
+
+    assert (foreseen["decision"], foreseen["rule"]) == ("ask_human", "soft_budget")
+    assert "budget of $0.01 has $0.00 left" in foreseen["reason"]
+    assert foreseen["reason"] in real["reason"]
+    # The dry run did not use up the warning.
+    assert (real["status"], len(provider.bill)) == ("needs_approval", 1)
+    assert "you are warned once" in real["reason"]
+
+
+async def test_a_dry_run_foresees_whom_a_budget_that_degrades_leaves(
+    home: Path, tmp_path: Path
+) -> None:
+    with Provider(Behaviour(output_tokens=10_000)) as provider:
+        degrades = {"scope": "day", "per": ["expert"], "usd": "0.01", "mode": "degrade"}
+        policy = {**always(degrades), "ladder": ["small", "large"]}
+        small = expert(provider.url, **{**CENT, "name": "small"})
+        large = expert(provider.url, **{**CENT, "name": "large"})
+        write_settings(home, small, large, policy=policy)
+        async with connected(home, tmp_path) as client:
+            first = await ask(client, "Why?")
+            upper = dry(home, "Is it so?")
+            second = await ask(client, "Is it so?")
+            none = dry(home, "What else?")
+            refused = await ask(client, "What else?")
+
+    assert first["expert"]["asked"] == "small"
+    assert (upper["decision"], upper["expert"]) == ("escalate", "large")
+    assert (second["expert"]["asked"], second["budget_left_usd"]) == ("large", 0)
+    assert (none["decision"], none["expert"]) == ("refuse", "small")
+    assert none["why_not"] == none["reason"] + "."
+    assert refused["status"] == "refused"
+    assert refused["reason"] == none["why_not"]
+
+
+async def test_a_dry_run_shows_the_very_bytes_that_a_tight_budget_lets_leave(
+    home: Path, tmp_path: Path
+) -> None:
+    with Provider(Behaviour(output_tokens=3_000)) as provider:
+        write_settings(
+            home,
+            expert(provider.url, **CENT),
+            policy=always({"scope": "day", "usd": "0.005"}),
+        )
+        foreseen = dry(home, "Why does it hang?")
+        async with connected(home, tmp_path) as client:
+            await ask(client, "Why does it hang?")
+
+    assert (foreseen["output_tokens"], foreseen["worst_case_usd"]) == (5_000, 0.005)
+    assert json.loads(foreseen["body"]) == provider.requests[0].json
+
+
+async def test_what_is_left_in_a_reply_is_that_of_the_expert_asked_or_refused(
+    home: Path, tmp_path: Path
+) -> None:
+    month = {"scope": "month", "per": ["expert"], "usd": "0.03"}
+    with Provider(Behaviour(output_tokens=10_000)) as provider:
+        write_settings(
+            home,
+            expert(provider.url, **{**CENT, "name": "small"}),
+            expert(provider.url, **{**CENT, "name": "large"}),
+            policy={
+                **always(month, {"scope": "day", "usd": "0.04"}),
+                "ladder": ["small", "large"],
+            },
+        )
+        async with connected(home, tmp_path) as client:
+            asked = await ask(client, "Why?")
+            thread = asked["thread"]
+            climbed = await ask(client, "Why?", error="E1", thread=thread)
+            again = await ask(client, "Why?", error="E2", thread=thread)
+            last = await ask(client, "Why?", error="E3", thread=thread)
+            refused = await ask(client, "Why?", error="E4", thread=thread)
+
+    assert [each["expert"]["asked"] for each in (asked, climbed, again, last)] == [
+        "small",
+        "large",
+        "large",
+        "large",
+    ]
+    assert [each["budget_left_usd"] for each in (asked, climbed, again, last)] == [
+        0.02,
+        0.02,
+        0.01,
+        0,
+    ]
+    assert (refused["status"], refused["budget_left_usd"]) == ("refused", 0)
+
+
+@pytest.mark.parametrize("database_of", ["sqlite", "postgresql"])
+async def test_a_cap_lowered_below_what_is_spent_leaves_nothing_and_says_so(
+    home: Path, tmp_path: Path, request: pytest.FixtureRequest, database_of: str
+) -> None:
+    more: dict[str, object] = {}
+    if database_of == "postgresql":
+        more["ledger"] = request.getfixturevalue("database")
+    with Provider(Behaviour(output_tokens=10_000)) as provider:
+        one = expert(provider.url, **CENT)
+        write_settings(
+            home, one, policy=always({"scope": "month", "usd": "0.05"}), **more
+        )
+        async with connected(home, tmp_path) as client:
+            for text in ("One?", "Two?", "Three?"):
+                await ask(client, text)
+        write_settings(
+            home, one, policy=always({"scope": "month", "usd": "0.02"}), **more
+        )
+        foreseen = dry(home, "Four?")
+        async with connected(home, tmp_path) as client:
+            refused = await ask(client, "Four?")
+        (shown,) = report(home)["budgets"]
+        told = cli(home, "report").stdout
+
+    assert foreseen["decision"] == "refuse"
+    assert (refused["status"], refused["budget_left_usd"]) == ("refused", 0)
+    assert "budget of $0.02 has $0.00 left" in refused["reason"]
+    assert len(provider.bill) == 3
+    assert (shown["spent_usd"], shown["left_usd"]) == (0.03, 0)
+    assert "$0.00 of $0.02 left" in told
+    assert cli(home, "ledger", "check").returncode == 0
+
+
+async def test_a_damaged_ledger_sends_nothing_and_its_check_says_so(
+    home: Path, tmp_path: Path
+) -> None:
+    with Provider(Behaviour(output_tokens=10)) as provider:
+        write_settings(
+            home,
+            expert(provider.url, **CENT),
+            policy=always({"scope": "day", "usd": 1}),
+        )
+        async with connected(home, tmp_path) as client:
+            await ask(client, "Why does it hang?")
+        damaged_file(home / "ledger.db", "windows")
+        async with connected(home, tmp_path) as client:
+            reply = await ask(client, "Is it really so?")
+        checked = cli(home, "ledger", "check")
+
+    assert reply["status"] == "unavailable"
+    assert "malformed" in reply["reason"]
+    assert len(provider.requests) == 1
+    assert checked.returncode != 0
+    assert "malformed" in checked.stdout + checked.stderr
+    assert "Traceback" not in checked.stdout + checked.stderr

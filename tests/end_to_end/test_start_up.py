@@ -12,6 +12,7 @@ from tests.end_to_end.support import environment, expert, write_settings
 
 HEAVY = ("sqlalchemy", "numpy", "genai_prices", "typer", "alembic", "yaml")
 OURS = ("ask_expert.experts", "ask_expert.escalation", "ask_expert.ledger")
+HTTP = ("ask_expert.mcp_server.http_server", "ask_expert.mcp_server.gate")
 
 # The server as it is, with a hook that writes each import to a file as it happens.
 PROBE = """
@@ -95,7 +96,7 @@ def test_nothing_heavy_is_imported_before_initialize_is_answered(
         params={"name": "expert_status", "arguments": {}},
     )
     served.hear(2)
-    later = served.imported(HEAVY + OURS)
+    later = served.imported(HEAVY + OURS + HTTP)
     served.end()
 
     assert early == set()
@@ -103,6 +104,8 @@ def test_nothing_heavy_is_imported_before_initialize_is_answered(
     assert {"sqlalchemy", "yaml", *OURS} <= later
     assert "typer" not in later
     assert "numpy" not in later
+    # Standard input and output need nothing of HTTP, early or late.
+    assert not later & {*HTTP}
 
 
 def test_standard_output_carries_nothing_but_the_protocol(served: Served) -> None:

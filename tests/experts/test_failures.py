@@ -10,7 +10,9 @@ from ask_expert.errors import (
     ExpertReplyError,
     ExpertUnavailableError,
 )
+from ask_expert.experts.cleaning import masked_error
 from ask_expert.experts.registry import wire_for
+from ask_expert.redaction import Masker
 from tests.experts.support import an_expert
 from tests.fakes.shapes import Behaviour, Wire, error_body, vendor_headers
 
@@ -214,7 +216,9 @@ def test_the_variable_named_is_the_one_in_the_settings() -> None:
 
 
 def test_a_long_or_wild_message_becomes_one_short_line() -> None:
-    wild = failed(400, message="a\nb\x1b[31m" + "x" * 5000)
+    wild = masked_error(
+        failed(400, message="a\nb\x1b[31m" + "x" * 5000), Masker(known={})
+    )
 
     assert str(wild).startswith("flagship: HTTP 400: a bxxx")
     assert "\n" not in str(wild)

@@ -52,6 +52,30 @@ async def ask(
     return await send(client, expert, wire, request, key=key, deadline_s=deadline_s)
 
 
+async def test_the_ids_that_a_provider_gives_a_request_are_heard_as_they_come(
+    client: httpx2.AsyncClient,
+) -> None:
+    heard: list[str] = []
+    with Provider() as provider:
+        provider.script(Behaviour(fault="stream_cut_first"))
+        expert = at(provider)
+        wire = wire_for(expert.api)
+        request = wire.encode(expert, PROMPT, max_output_tokens=500)
+        with pytest.raises(ExpertError):
+            await send(
+                client,
+                expert,
+                wire,
+                request,
+                key=KEY,
+                deadline_s=30,
+                heard=heard.append,
+            )
+
+    assert [name.partition("_")[0] for name in heard[:1]] == ["req"]
+    assert [name.partition("-")[0] for name in heard[1:]] == ["chatcmpl"]
+
+
 async def failure(
     client: httpx2.AsyncClient, expert: ExpertSettings, *, deadline_s: float = 30
 ) -> ExpertError:
@@ -347,7 +371,8 @@ async def test_no_error_s_text_or_cause_holds_the_key(
 
 
 PACKED = gzip.compress(
-    b'{"choices":[{"message":{"content":"Hi."},"finish_reason":"stop"}]}'
+    b'{"choices":[{"message":{"content":"Hi."},"finish_reason":"stop"}]}',
+    mtime=0,  # without it no two processes collect the same tests
 )
 
 

@@ -24,6 +24,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 if not __package__:  # run as a script, from any folder
     sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -61,6 +62,9 @@ class Provider:
     Attributes:
         requests: What came in, in order.
         bill: What was worked on and would be charged, in order.
+        records: What it keeps of requests, by id; an int is an HTTP status, bytes
+            are a body as it is.
+        looked_up: The ids it was asked for records of, in order.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Provider:
         self.key = key
         self.requests: list[Received] = []
         self.bill: list[Billed] = []
+        self.records: dict[str, dict[str, Any] | bytes | int] = {}
+        self.looked_up: list[str] = []
         self._queue: deque[Behaviour] = deque()
         self._changed = threading.Condition()
         self._gate = threading.Event()
@@ -232,8 +238,29 @@ class _Handler(Player):
     def do_GET(self) -> None:  # noqa: N802  # the library's name
         if self.path == "/_fake/state":
             self.send_json(200, self.server.provider.state())
+        elif urlsplit(self.path).path == "/api/v1/generation":
+            self._look_up(*parse_qs(urlsplit(self.path).query)["id"])
         else:
             self.send_json(404, {"error": {"message": "not here", "code": None}})
+
+    def _look_up(self, request_id: str) -> None:
+        provider = self.server.provider
+        provider.looked_up.append(request_id)
+        found = provider.records.get(request_id, 404)
+        if provider.key and self.headers["authorization"] != f"Bearer {provider.key}":
+            found = 401
+        match found:
+            case int():
+                words = {
+                    401: "User not found.",
+                    404: f"Generation {request_id} not found",
+                }
+                message = words.get(found, "Internal Server Error")
+                self.send_json(found, {"error": {"message": message, "code": found}})
+            case bytes():
+                self._send(200, found, {"content-type": "application/json"})
+            case _:
+                self.send_json(200, {"data": found})
 
     def do_POST(self) -> None:  # noqa: N802  # the library's name
         provider = self.server.provider

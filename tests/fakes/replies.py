@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from tests.fakes.ids import generation_id, hexadecimal, letters
 from tests.fakes.shapes import Behaviour, Received, Wire, error_body
 
 
@@ -76,7 +77,7 @@ def _chat(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
         "annotations": [],
     }
     return {
-        "id": f"chatcmpl-{number:029d}",
+        "id": f"chatcmpl-{letters(number, 29)}",
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
@@ -129,7 +130,7 @@ def _responses(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
         "message": behaviour.message or "The model failed.",
     }
     return {
-        "id": f"resp_{number:048x}",
+        "id": f"resp_{hexadecimal(number, 48)}",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
@@ -138,9 +139,9 @@ def _responses(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
         "incomplete_details": {"reason": why} if status == "incomplete" else None,
         "model": model,
         "output": [
-            {"id": f"rs_{number:048x}", "type": "reasoning", "summary": []},
+            {"id": f"rs_{hexadecimal(number, 48)}", "type": "reasoning", "summary": []},
             {
-                "id": f"msg_{number:048x}",
+                "id": f"msg_{hexadecimal(number, 48)}",
                 "type": "message",
                 "status": "completed",
                 "role": "assistant",
@@ -200,7 +201,7 @@ def _anthropic(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
         ]
     stop = {"length": "max_tokens", "refusal": "refusal", "content_filter": "refusal"}
     return {
-        "id": f"msg_{number:024d}",
+        "id": f"msg_01{letters(number, 22)}",
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -224,7 +225,7 @@ def _openrouter(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]
     list_price = Decimal(_all_input(behaviour)) + 10 * behaviour.output_tokens
     return {
         **body,
-        "id": f"gen-1763700000-{number:020d}",
+        "id": generation_id(number),
         "provider": "Anthropic",
         "system_fingerprint": None,
         "choices": [{**choice, "message": {**message, "reasoning": None}}],
@@ -269,7 +270,7 @@ def _gemini(model: str, number: int, behaviour: Behaviour) -> dict[str, Any]:
     body: dict[str, Any] = {
         "usageMetadata": {**usage, "promptTokensDetails": [modality]},
         "modelVersion": model,
-        "responseId": f"r{number:021d}",
+        "responseId": f"r{letters(number, 21)}",
     }
     if behaviour.finish == "blocked":
         body["usageMetadata"].pop("candidatesTokenCount")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.fakes.ids import hexadecimal, letters
+
 Wire = Literal["openai_chat", "openai_responses", "anthropic", "gemini", "openrouter"]
 Fault = Literal[
     "cut",  # the connection ends in the middle of the body
@@ -201,7 +203,7 @@ def vendor_headers(wire: Wire, number: int) -> dict[str, str]:
     match wire:
         case "anthropic":
             return {
-                "request-id": f"req_{number:024d}",
+                "request-id": f"req_01{letters(number, 22)}",
                 "anthropic-organization-id": "0b0e2d5c-0000-4000-8000-000000000000",
                 "anthropic-ratelimit-requests-limit": "4000",
                 "anthropic-ratelimit-requests-remaining": "3999",
@@ -219,7 +221,7 @@ def vendor_headers(wire: Wire, number: int) -> dict[str, str]:
             return {"cf-ray": f"{number:016x}-FRA", "x-clerk-auth-status": "signed-out"}
         case _:
             return {
-                "x-request-id": f"req_{number:032x}",
+                "x-request-id": f"req_{hexadecimal(number, 32)}",
                 "openai-version": "2020-10-01",
                 "openai-processing-ms": "1234",
                 "x-ratelimit-limit-requests": "10000",
@@ -241,7 +243,7 @@ def error_body(wire: Wire, number: int, behaviour: Behaviour) -> dict[str, Any]:
             error["type"] = kind
             if code:
                 error["details"] = {"error_code": code}
-            request_id = f"req_{number:024d}"
+            request_id = f"req_01{letters(number, 22)}"
             return {"type": "error", "error": error, "request_id": request_id}
         case "gemini":
             return {"error": _google_error(behaviour, message)}

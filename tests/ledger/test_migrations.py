@@ -6,14 +6,15 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
 
 from ask_expert.budget import FOREVER_US
-from ask_expert.ledger import migrations, threads
+from ask_expert.ledger import access_tokens, changes, migrations, threads
 from ask_expert.ledger.check import check
 from ask_expert.ledger.engine import migrate, new_engine, reading, writing
 from ask_expert.ledger.records import Closed
 from ask_expert.ledger.store import Ledger
-from ask_expert.ledger.tables import HEAD, windows
+from ask_expert.ledger.tables import HEAD, questions, tries, windows
 from ask_expert.question import Turn
 from tests.ledger.support import CALLER, NOW
 
@@ -57,19 +58,43 @@ ROWS = {
 }
 
 
-@pytest.fixture
-def first_version(blank: Path | str) -> Path | str:
-    """A ledger as version 0001 made it, with a conversation in it."""
+ONE_TRY = {
+    "tries": {
+        "id": "y_1",
+        "escalation_id": "e_1",
+        "number": 1,
+        "state": "sent",
+        "sent_us": NOW,
+        "lease_us": NOW,
+        "owner": "elsewhere:1:1",
+        "reserved_nusd": 9,
+        "price_source": "settings",
+        "asked_model": "some-model",
+        "input_bound_tokens": 100,
+        "output_ceiling_tokens": 50,
+    },
+    "movements": {"try_id": "y_1", "at_us": NOW, "kind": "reserve", "nusd": 9},
+}
+
+
+def made_as(where: Path | str, version: str, rows: dict[str, dict[str, Any]]) -> None:
+    """Make a ledger as a version made it."""
     config = Config()
     config.set_main_option("script_location", str(Path(*migrations.__path__)))
     config.set_main_option("path_separator", "os")
-    engine = new_engine(blank)
+    engine = new_engine(where)
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for table, row in ROWS.items():
+        command.upgrade(config, version)
+        for table, row in rows.items():
             put(connection, table, row)
     engine.dispose()
+
+
+@pytest.fixture
+def first_version(blank: Path | str) -> Path | str:
+    """A ledger as version 0001 made it, with a conversation in it."""
+    made_as(blank, "0001", ROWS)
     return blank
 
 
@@ -183,6 +208,53 @@ def test_windows_of_the_first_version_keep_their_owners_and_know_their_tokens(
         ("session=s_1", 23, 150),
         ("", 23, 150),
     ]
+
+
+def test_a_ledger_without_teams_gets_their_tables_and_keeps_its_tries(
+    blank: Path | str,
+) -> None:
+    made_as(blank, "0005", {**ROWS, **ONE_TRY})
+
+    with closing(Ledger.open(blank)) as ledger:
+        with reading(ledger.engine) as connection:
+            reconciled = connection.execute(select(tries.c.id, tries.c.reconciled))
+            found = [tuple(row) for row in reconciled]
+        tokens = access_tokens.every(ledger)
+        noted = changes.latest(ledger, 10)
+        wrong = check(ledger)
+
+    assert found == [("y_1", None)]
+    assert (tokens, noted, wrong) == ((), (), [])
+
+
+def test_what_older_versions_put_on_record_cannot_be_rewritten_either(
+    blank: Path | str,
+) -> None:
+    made_as(blank, "0005", {**ROWS, **ONE_TRY})
+
+    with (
+        closing(Ledger.open(blank)) as ledger,
+        pytest.raises(DBAPIError, match="rows of movements are only ever appended"),
+        writing(ledger.engine) as connection,
+    ):
+        connection.execute(text("UPDATE movements SET nusd = 0"))
+
+
+def test_questions_from_before_know_nothing_of_a_local_system(
+    blank: Path | str,
+) -> None:
+    made_as(blank, "0006", {**ROWS, **ONE_TRY})
+
+    with closing(Ledger.open(blank)) as ledger:
+        standing = ledger.standing("q_1", CALLER)
+        with reading(ledger.engine) as connection:
+            row = connection.execute(select(questions)).one()
+        wrong = check(ledger)
+
+    assert standing is not None
+    assert (standing.answer, standing.local_name) == ("Hold the lock.", None)
+    assert [row.local_name, row.local_passed, row.local_tokens] == [None] * 3
+    assert wrong == []
 
 
 def put(connection: Connection, table: str, row: dict[str, Any]) -> None:

@@ -1,13 +1,15 @@
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
+from ask_expert.access import AccessToken
 from ask_expert.breaker import Guarded
 from ask_expert.errors import ExpertUnavailableError, LedgerError
-from ask_expert.ledger import export
+from ask_expert.ledger import access_tokens, changes, export
 from ask_expert.ledger.check import check
 from ask_expert.ledger.engine import reading, writing
 from ask_expert.ledger.move import fingerprint, move
@@ -56,6 +58,17 @@ def old(tmp_path: Path) -> Generator[Ledger]:
             connection.execute(
                 text("INSERT INTO marks VALUES ('c_q_1', 'api_key', 'digest', 1)")
             )
+        token = AccessToken(
+            id="k_1",
+            name="ci",
+            user="ada",
+            project="/x",
+            role="member",
+            budgets=({"scope": "day", "usd": "0.10", "per": ["session"]},),
+            created_us=NOON_US,
+            by="ada",
+        )
+        access_tokens.add(ledger, token, digest="d", at_us=NOON_US, by="ada")
         yield ledger
 
 
@@ -123,6 +136,20 @@ def test_a_try_that_was_lost_can_be_settled_where_it_moved_to(
     assert before.reserved_nusd > after.reserved_nusd == 0
 
 
+def test_tokens_and_changes_go_on_where_they_moved_to(old: Ledger, new: Ledger) -> None:
+    move(old, new, now_us=LATER_US)
+
+    (revoked,) = access_tokens.revoke(new, "ci", at_us=LATER_US, by="eve")
+
+    assert revoked == replace(
+        access_tokens.every(old)[0], revoked_us=LATER_US
+    )  # fmt: skip
+    assert [(each.id, each.by) for each in changes.latest(new, 10)] == [
+        (2, "eve"),
+        (1, "ada"),
+    ]
+
+
 def test_a_target_that_holds_something_is_left_alone(old: Ledger, new: Ledger) -> None:
     decided(new, "q_0", "stay_local")
 
@@ -130,6 +157,17 @@ def test_a_target_that_holds_something_is_left_alone(old: Ledger, new: Ledger) -
         move(old, new, now_us=LATER_US)
 
     assert new.standing("q_1", None) is None
+
+
+def test_a_target_on_which_a_server_was_started_is_refused_and_says_what_to_do(
+    old: Ledger, new: Ledger
+) -> None:
+    changes.note_policy(
+        new, name="own", document={}, policy_hash="h", by="ada", at_us=1
+    )
+
+    with pytest.raises(LedgerError, match=r"rows in changes.*Use a new database"):
+        move(old, new, now_us=LATER_US)
 
 
 def test_a_ledger_in_use_is_not_moved(old: Ledger, new: Ledger) -> None:

@@ -22,7 +22,7 @@ KEY = "sk-proj-Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2"
 class BrokenRuntime(Runtime):
     """A runtime with a bug."""
 
-    async def escalator(self) -> Escalator:
+    async def escalator(self, context: object = None) -> Escalator:
         raise KeyError("a detail for the log alone")
 
 
@@ -122,7 +122,7 @@ async def test_a_key_in_a_wrong_field_of_the_settings_is_not_repeated(
 
 async def test_our_own_errors_keep_their_words(home: Path) -> None:
     class Refusing(Runtime):
-        async def escalator(self) -> Escalator:
+        async def escalator(self, context: object = None) -> Escalator:
             raise AskExpertError("The server is closing.")
 
     shown = await called(Refusing(home=home, flags={}), "expert_status", {})

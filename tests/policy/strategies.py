@@ -25,10 +25,11 @@ def _comparison(fact: str) -> st.SearchStrategy[dict[str, Any]]:
     kind = KNOWN_FACTS[fact]
     if kind.kind == "bool":
         return st.fixed_dictionaries({"equals": st.booleans()})
+    low, high = (-1, 0) if kind.high == 0 else (0, 1)
     limits: st.SearchStrategy[int | Decimal] = (
         st.integers(0, 4)
         if kind.kind == "int"
-        else st.decimals(0, 1, places=2, allow_nan=False, allow_infinity=False)
+        else st.decimals(low, high, places=2, allow_nan=False, allow_infinity=False)
     )
     bounds = st.sampled_from(["at_least", "at_most", "above", "below", "equals"])
     return st.dictionaries(bounds, limits, min_size=1, max_size=2)
@@ -88,7 +89,7 @@ def policies(
 VALUES: st.SearchStrategy[bool | int | float | str] = (
     st.booleans()
     | st.integers(-1, 6)
-    | st.floats(0, 1)
+    | st.floats(-1, 1)
     | st.sampled_from([float("nan"), float("inf"), float("-inf")])
     | st.text(max_size=5)
 )

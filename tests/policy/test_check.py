@@ -326,3 +326,32 @@ def test_a_long_policy_is_checked_in_full() -> None:
     assert findings[0].message.startswith(
         "is never reached: 'failed_attempts equals 50"
     )
+
+
+def measuring(*signals: str, **more: object) -> Policy:
+    return Policy.model_validate(
+        {
+            "name": "p",
+            "rules": [{"when": {"vote_share": {"below": 0.5}}}],
+            "assess": {"signals": signals, **more} if signals else None,
+            "budgets": [{"scope": "day", "usd": 1}],
+        }
+    )
+
+
+def test_a_signal_that_a_rule_tests_has_to_be_measured() -> None:
+    messages = [each.message for each in check(measuring())]
+
+    assert messages == [
+        "vote_share is tested by a rule and never measured; name it in assess.signals"
+    ]
+    assert check(measuring("vote_share")) == []
+
+
+def test_a_signal_that_no_rule_tests_is_measured_only_to_go_on_record() -> None:
+    found = check(measuring("vote_share", "p_true"))
+
+    assert [each.message.partition(",")[0] for each in found] == [
+        "p_true is tested by no rule"
+    ]
+    assert check(measuring("vote_share", "p_true", stop_when_decided=False)) == []

@@ -232,7 +232,7 @@ def test_a_threshold_is_a_finite_number(limit: str) -> None:
         ),
         (
             "hold_out: {share: 0.1}",
-            "mine.yaml:2: 'hold_out': unknown key 'hold_out'; known: after_unknown, ask_human_above_usd, assumed_price, budgets, checklist, climb, ladder, local_answer, name, otherwise, rules, unknown_price",
+            "mine.yaml:2: 'hold_out': unknown key 'hold_out'; known: after_unknown, ask_human_above_usd, assess, assumed_price, budgets, checklist, climb, ladder, local_answer, local_first, name, otherwise, rules, unknown_price",
         ),
         ("ladder: []", "names no expert; leave it out to use all of them"),
         ("ladder: [a, b, a]", "mine.yaml:2: 'ladder': names 'a' twice"),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from ask_expert.ledger import reconcile
 from ask_expert.ledger.store import Ledger
 from ask_expert.reply import Usage, Verdict, VerdictSource
 from ask_expert.report.json_form import as_json
@@ -74,6 +75,19 @@ def test_the_whole_report_of_a_small_ledger(ledger: Ledger) -> None:
             "late_outcomes": 0,
             "solved_after_rate": 1.0,
             "unresolved": {"tries": 0, "usd": 0.0},
+            "reconciled": {
+                "tries": 0,
+                "worst_case_tries": 0,
+                "worst_case_usd": 0.0,
+            },
+            "local": {
+                "tried": 0,
+                "answered": 0,
+                "told": 0,
+                "solved": 0,
+                "tokens": 0,
+                "seconds": 0.0,
+            },
             "served_models": {
                 "flagship": {"model-1": 1},
                 "second": {"model-1-turbo": 1},
@@ -136,6 +150,25 @@ def test_a_try_of_a_dead_process_is_unresolved_and_costs_nothing_yet(
 
     assert (found.unresolved_tries, found.unresolved_nusd) == (1, 7_000_000)
     assert (found.cost_nusd, found.unavailable, found.pending) == (0, 1, 0)
+
+
+def test_a_reconciled_try_is_counted_apart(ledger: Ledger) -> None:
+    for id_, by in (("q_1", "provider"), ("q_2", "worst_case")):
+        try_id = sent(ledger, id_, reserved_nusd=7, lease_us=NOON_US + 1)
+        ledger.sweep(now_us=NOON_US + HOUR_US)
+        reconcile.settle(
+            ledger,
+            try_id,
+            by="provider" if by == "provider" else "worst_case",
+            cost_nusd=3 if by == "provider" else 7,
+            columns={},
+            now_us=NOON_US + HOUR_US,
+        )
+
+    found = summary(ledger)
+
+    assert (found.reconciled_tries, found.cost_nusd) == (2, 10)
+    assert (found.worst_case_tries, found.worst_case_nusd) == (1, 7)
 
 
 Report = tuple[Verdict, VerdictSource, int]

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from datetime import datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from inline_snapshot import snapshot
@@ -93,3 +95,37 @@ def test_a_window_is_named_by_its_day_in_the_zone_of_the_budgets() -> None:
 
     assert isinstance(found, list)
     assert found[0]["window"] == "2026-11-22"
+
+
+def test_budgets_that_will_not_last_are_said_below_the_budgets() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 11, 16, tzinfo=zone)
+    month = Room(
+        cap=Cap(
+            scope="month",
+            start_us=to_us(datetime(2026, 11, 1, tzinfo=zone)),
+            end_us=to_us(datetime(2026, 12, 1, tzinfo=zone)),
+            nusd=60_000_000_000,
+        ),
+        spent_nusd=40_000_000_000,
+        calls=5,
+    )
+    idle = replace(month, spent_nusd=0)
+
+    def found(*rooms: Room) -> Summary:
+        return Summary(since_us=0, until_us=to_us(now), rooms=rooms, zone=zone)
+
+    says = (
+        "At this rate the month budget of $60.00 is used up on 23 November, 8 days "
+        "before it renews."
+    )
+    assert list(blocks(found(idle, month)))[-1] == (
+        "Budgets that will not last",
+        [(says,)],
+    )
+    assert [title for title, _ in blocks(found(idle))] == ["Questions", "Budgets now"]
+    budgets = cast("list[dict[str, object]]", as_json(found(idle, month))["budgets"])
+    assert [each["forecast"] for each in budgets] == [
+        None,
+        {"used_up_at": "2026-11-23T11:00:00.000000Z", "unit": "usd", "says": says},
+    ]
