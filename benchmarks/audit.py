@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.weather import Met
+from tests.fakes.ids import hexadecimal, letters
 
 NANO_PER_TOKEN = {"input": 2_000, "cache_read": 500, "output": 10_000}
 """The experts' price: $2, $0.50 and $10 per million tokens."""
@@ -39,8 +40,8 @@ class Asked:
     def request_id(self) -> str:
         """The id that its reply carries, if that has headers of the vendor's."""
         if self.path.endswith("/messages"):
-            return f"req_{self.number:024d}"
-        return f"req_{self.number:032x}"
+            return f"req_01{letters(self.number, 22)}"
+        return f"req_{hexadecimal(self.number, 32)}"
 
     @property
     def failed(self) -> bool:

@@ -50,7 +50,7 @@ def test_help_names_every_command() -> None:
         assert f"\n  {name} " in ended.out
 
 
-def test_every_command_takes_a_home() -> None:
+def test_every_command_that_uses_a_home_can_be_given_one() -> None:
     leaves = [
         *(each.callback for each in app.registered_commands),
         *(
@@ -63,7 +63,7 @@ def test_every_command_takes_a_home() -> None:
 
     for callback in leaves:
         assert callback is not None
-        if callback.__name__ != "serve":
+        if callback.__name__ not in {"serve", "replay"}:  # flags; a table alone
             assert "home" in callback.__annotations__
 
 

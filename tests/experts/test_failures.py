@@ -14,6 +14,7 @@ from ask_expert.experts.cleaning import masked_error
 from ask_expert.experts.registry import wire_for
 from ask_expert.redaction import Masker
 from tests.experts.support import an_expert
+from tests.fakes.ids import hexadecimal, letters
 from tests.fakes.shapes import Behaviour, Wire, error_body, vendor_headers
 
 WIRES: list[Wire] = [
@@ -237,5 +238,5 @@ def test_any_body_gives_an_error_and_no_crash(body: bytes) -> None:
 
 
 def test_the_request_id_is_kept_for_the_provider_s_support() -> None:
-    assert failed(400, wire="anthropic").request_id == f"req_{7:024d}"
-    assert failed(400).request_id == f"req_{7:032x}"
+    assert failed(400, wire="anthropic").request_id == f"req_01{letters(7, 22)}"
+    assert failed(400).request_id == f"req_{hexadecimal(7, 32)}"
